@@ -1,0 +1,31 @@
+import { mirrorVariables } from "./mirrors.ts";
+
+/** Variables that child processes may see; everything else, secrets of the caller included, stays out. */
+const allowed = [
+  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|TZ|TMPDIR|TERM)$/,
+  /^LC_/,
+  /^XDG_/,
+  /^TUNEUP_[A-Z_]+$/,
+  /^(SSL_CERT_FILE|SSL_CERT_DIR|NODE_EXTRA_CA_CERTS|NODE_COMPILE_CACHE|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|PIP_CERT)$/,
+  /^(https?|no|all)_proxy$/i,
+  /^(PIP_INDEX_URL|PIP_EXTRA_INDEX_URL|PIP_FIND_LINKS|UV_[A-Z_]+)$/,
+  /^(HF_ENDPOINT|HF_HUB_[A-Z_]+|MODELSCOPE_[A-Z_]+)$/,
+  /^(CUDA_VISIBLE_DEVICES|LD_LIBRARY_PATH|NVIDIA_[A-Z_]+|OMP_[A-Z_]+|GOMP_[A-Z_]+|MKL_[A-Z_]+)$/,
+];
+
+const denied = /TOKEN|PASSWORD|PASSPHRASE|SECRET|CREDENTIAL/i;
+
+/**
+ * The allow-listed part of `environment`, the mirrors that its TUNEUP_MIRRORS names, and `extra`: what every child
+ * process gets (never the whole). Throws Fault `mirrors-unknown`.
+ */
+export function allowedEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+  extra: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const inherited = Object.entries(environment).filter(
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && allowed.some((pattern) => pattern.test(entry[0])) && !denied.test(entry[0]),
+  );
+  return { ...mirrorVariables(environment), ...Object.fromEntries(inherited), ...extra };
+}
