@@ -1,0 +1,53 @@
+import { open } from "node:fs/promises";
+import type { AsyncBuffer, FileMetaData } from "hyparquet";
+import { parquetMetadataAsync, parquetSchema } from "hyparquet/src/metadata.js";
+import { datasetFault } from "./problems.ts";
+import type { RowChecker } from "./rows.ts";
+
+/** Looks at the rows of a Parquet file. `wanted`: columns that are read. */
+export type ParquetReader = (file: string, checker: RowChecker, wanted: ReadonlySet<string>) => Promise<void>;
+
+/** Opens a Parquet file and reads what its end says of rows and columns. Throws Fault `dataset-malformed`. */
+export async function readFooter(
+  file: string,
+  use: (source: AsyncBuffer, metadata: FileMetaData, columns: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const handle = await open(file, "r");
+  try {
+    const source: AsyncBuffer = {
+      byteLength: (await handle.stat()).size,
+      slice: async (start, end) => {
+        const length = (end ?? source.byteLength) - start;
+        const bytes = new ArrayBuffer(length);
+        await handle.read(new Uint8Array(bytes), 0, length, start);
+        return bytes;
+      },
+    };
+    const metadata = await parquetMetadataAsync(source).catch((thrown: unknown) => {
+      throw unreadable(file, thrown);
+    });
+    const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
+    await use(source, metadata, columns);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The agent's part: columns and number of rows. Every row was checked, with a larger reader, where the experiment was. */
+export const countParquet: ParquetReader = (file, checker) =>
+  readFooter(file, (_source, metadata, columns) => {
+    checker.columnsAre(columns);
+    checker.rows = Number(metadata.num_rows);
+    return Promise.resolve();
+  });
+
+/** A Fault for a file that the reader can't read. */
+export function unreadable(file: string, thrown: unknown) {
+  const said = thrown instanceof Error ? thrown.message : String(thrown);
+  return datasetFault(
+    "dataset-malformed",
+    file,
+    `it can't be read as Parquet (${said}).`,
+    "Write it anew, for example with pandas' to_parquet.",
+  );
+}

@@ -1,0 +1,155 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { Fault } from "../../recipe/fault.ts";
+import { type Layout, layoutOf } from "../../recipe/layout.ts";
+import type { EnvironmentRecord } from "../../recipe/lifecycle.ts";
+import { lastWords, runAttached } from "../attached.ts";
+import { type Variant, variantFacts } from "../../recipe/variants.ts";
+import type { Context, Handler } from "../context.ts";
+import { bytesBelow } from "../files.ts";
+import { buildOnce } from "../folders.ts";
+import { pythonScript } from "../scripts.ts";
+import type { Gpu } from "../../recipe/gpus.ts";
+import { driverTrouble, findGpus } from "./gpus.ts";
+import { environmentLock, environmentName } from "./identity.ts";
+import { createVenv, installPackages, installShare, selfTestSeconds } from "./install.ts";
+import { requirePython } from "./python.ts";
+import { findEnvironment, readEnvironment } from "./read.ts";
+import { chooseRoute, type TorchRoute } from "./route.ts";
+import { ensureUv } from "./uv.ts";
+
+/** Builds the locked environment with its extras for the device, or finds it. `auto` is the GPU if nvidia-smi lists one. */
+export const environmentEnsure: Handler<"environment-ensure"> = async (input, context) => {
+  const layout = layoutOf(input.dataDirectory);
+  const gpus = input.device === "cpu" ? [] : await findGpus();
+  const device = resolveDevice(input.device, gpus);
+  if (input.device === "auto" && device === "cpu") await requireNoBrokenDriver();
+  const extras = input.extras ?? [];
+  const lock = environmentLock(extras);
+  const path = `${layout.env}/${environmentName(lock, device)}`;
+  const { record, created } = await buildOnce(
+    {
+      path,
+      lock: `${layout.locks}/env-${environmentName(lock, device)}`,
+      what: "the Python environment",
+      read: () => readEnvironment(path),
+      build: (folder) => build({ layout, folder, lock, device, gpus, extras }, context),
+    },
+    context,
+  );
+  return { path, record, created };
+};
+
+/** The complete environment of this lock: the one for this host's device, else any. */
+export const environmentRead: Handler<"environment-read"> = ({ dataDirectory, lock }) =>
+  findEnvironment(layoutOf(dataDirectory), lock);
+
+/** What `auto` means here. Throws Fault `device-missing` if a GPU is asked for where there is none. */
+export function resolveDevice(asked: "auto" | "cpu" | "cuda", gpus: readonly Gpu[]): "cpu" | "cuda" {
+  if (asked === "cuda" && gpus.length === 0) {
+    const hidden = process.env["CUDA_VISIBLE_DEVICES"];
+    const because = hidden === undefined ? "" : ` that CUDA_VISIBLE_DEVICES=${JSON.stringify(hidden)} admits`;
+    throw new Fault({
+      code: "device-missing",
+      property: "compute.device",
+      message: `is cuda, and nvidia-smi lists no GPU${because}.`,
+      next: "Install the NVIDIA driver, or set `tuneup:compute.device` to cpu or auto.",
+    });
+  }
+  return asked === "auto" ? (gpus.length > 0 ? "cuda" : "cpu") : asked;
+}
+
+/** Training on the CPU because a driver is broken would be found out after hours. */
+async function requireNoBrokenDriver(): Promise<void> {
+  const trouble = await driverTrouble();
+  if (trouble === undefined) return;
+  throw new Fault({
+    code: "cuda-unusable",
+    property: "compute.device",
+    message: `The NVIDIA driver of this machine does not work: nvidia-smi says ${JSON.stringify(trouble)}.`,
+    next: "Repair the driver (after an update of the kernel or of the driver: reboot), or set `tuneup:compute.device` to cpu to train without the GPU.",
+    blame: "infrastructure",
+  });
+}
+
+interface Plan {
+  readonly layout: Layout;
+  readonly folder: string;
+  readonly lock: string;
+  readonly device: "cpu" | "cuda";
+  readonly gpus: readonly Gpu[];
+  readonly extras: readonly Variant[];
+}
+
+async function build(
+  { layout, folder, lock, device, gpus, extras }: Plan,
+  context: Context,
+): Promise<EnvironmentRecord> {
+  const python = await requirePython(`${layout.tools}/python.json`);
+  const uv = await ensureUv(layout, python, context);
+  context.progress({ message: `making a virtual environment with Python ${python.version}` });
+  await createVenv(folder, python, uv, context);
+  const route = await chooseRoute({ device, gpus, uv, python: python.path }, context);
+  await installPackages({ folder, python, uv, route, extras }, context);
+  const tested = device === "cuda" ? "GPU" : "CPU";
+  context.progress({
+    message: `testing the environment on the ${tested}`,
+    fraction: installShare,
+    secondsLeft: selfTestSeconds,
+  });
+  const facts = await selfTest({ layout, folder, device, gpus, extras }, context);
+  const bytes = await bytesBelow(folder);
+  const completedAt = new Date().toISOString();
+  const { deviceName, transformers, llamafactory, torch } = facts;
+  const torchSource = torchSourceOf(route, torch);
+  const versions = { python: facts.python, torch, llamafactory, transformers };
+  return { schemaVersion: 1, lock, completedAt, ...versions, device, deviceName, torchSource, bytes };
+}
+
+/** `2.13.0+cu128` from an index is `cu128`; PyPI's is `pypi` whatever its local version says. */
+function torchSourceOf(route: TorchRoute, version: string): string {
+  return route.source === "pypi" ? "pypi" : (version.split("+")[1] ?? "index");
+}
+
+const selfTestFacts = z.object({
+  python: z.string(),
+  torch: z.string(),
+  cuda: z.string().nullable(),
+  transformers: z.string(),
+  llamafactory: z.string(),
+  deviceName: z.string().default(""),
+  unusable: z.string().optional(),
+});
+type SelfTestFacts = z.infer<typeof selfTestFacts>;
+
+/** Runs agent/python/selftest.py. Throws Fault `cuda-unusable` or `environment-broken`: a GPU that torch can't use is never left aside silently. */
+export async function selfTest(
+  { layout, folder, device, gpus, extras }: Omit<Plan, "lock">,
+  context: Context,
+): Promise<SelfTestFacts> {
+  const python = join(folder, "bin", "python");
+  const { exitCode, stdout, stderr } = await runAttached(
+    python,
+    ["-I", await pythonScript(layout, "selftest"), device, ...extras.map((name) => variantFacts[name].module)],
+    { python, signal: context.signal },
+  );
+  const line = stdout.trim().split("\n").at(-1) ?? "";
+  if (exitCode !== 0 || line === "") {
+    throw new Fault({
+      code: "environment-broken",
+      message: `The new Python environment fails its self-test: ${lastWords(stderr) || `it ended with ${exitCode ?? "a signal"}`}.`,
+      next: "Run it again; if it fails again, report it with the output of `npx tuneup doctor`.",
+      blame: "infrastructure",
+    });
+  }
+  const facts = selfTestFacts.parse(JSON.parse(line));
+  if (facts.unusable === undefined) return facts;
+  const driver = gpus[0] === undefined ? "" : ` (${gpus[0].name}, driver ${gpus[0].driver})`;
+  throw new Fault({
+    code: device === "cuda" ? "cuda-unusable" : "environment-broken",
+    property: "compute.device",
+    message: `torch ${facts.torch}${facts.cuda === null ? "" : ` (CUDA ${facts.cuda})`} can't use the ${device === "cuda" ? `GPU${driver}` : "CPU"}: ${facts.unusable}.`,
+    next: "Update the NVIDIA driver, or set `tuneup:compute.device` to cpu to train without the GPU.",
+    blame: "infrastructure",
+  });
+}

@@ -1,0 +1,34 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Layout } from "../../recipe/layout.ts";
+import { environmentRecord, type EnvironmentRecord } from "../../recipe/lifecycle.ts";
+import { readRecord } from "../files.ts";
+import { completeFile } from "../folders.ts";
+import { findGpus } from "./gpus.ts";
+import { environmentName } from "./identity.ts";
+
+/**
+ * The complete environment of this lock, null if there is none. `preferred`: the device whose environment is taken if there are two;
+ * default: what this host has.
+ */
+export async function findEnvironment(
+  layout: Layout,
+  lock: string,
+  preferred?: "cpu" | "cuda",
+): Promise<{ path: string; record: EnvironmentRecord } | null> {
+  const found = [];
+  for (const device of ["cuda", "cpu"] as const) {
+    const path = `${layout.env}/${environmentName(lock, device)}`;
+    const record = await readEnvironment(path);
+    if (record?.lock === lock) found.push({ path, record });
+  }
+  if (found.length < 2) return found[0] ?? null;
+  const device = preferred ?? ((await findGpus()).length > 0 ? "cuda" : "cpu");
+  return found.find(({ record }) => record.device === device) ?? null;
+}
+
+/** The record of the environment at `path`; undefined if it is missing, incomplete or without its Python. */
+export async function readEnvironment(path: string): Promise<EnvironmentRecord | undefined> {
+  // existsSync follows the link: it is dangling when the Python that the environment was made with is gone.
+  return existsSync(join(path, "bin", "python")) ? readRecord(join(path, completeFile), environmentRecord) : undefined;
+}

@@ -1,0 +1,98 @@
+"""Trains one run with LLaMA-Factory inside this process, so that it can be stopped and continued without losing work.
+
+`train.py --run-directory DIR --attempt N [--resume CHECKPOINT] [--save-seconds S]`, started by the supervisor, reads the arguments from
+DIR/spec.json and appends its reports to DIR/reports.jsonl. SIGTERM or SIGINT: save a checkpoint after this step and
+end. SIGUSR1: save a checkpoint and go on. LLaMA-Factory's own abort would write a final-looking adapter, exit 0 and
+keep no optimizer state.
+
+Exit codes: 0 all steps are done (the `done` report proves it, not the code); 1 an exception, told in a `fault` report;
+75 stopped, and can be continued; 76 another trainer holds the run, or another supervisor took it over.
+"""
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from train_guard import Guard, end_now
+from train_reports import Reports
+
+
+def main() -> int:
+    os.umask(0o077)
+    options = read_options()
+    directory = Path(options.run_directory)
+    reports = Reports(directory / "reports.jsonl", options.attempt)
+    guard = Guard(directory, reports)
+    guard.take_lock()
+    guard.watch()
+    reports.send("start", pid=os.getpid())
+    try:
+        train(directory, options, reports, guard)
+        return 0
+    except BaseException as error:
+        traceback.print_exc()
+        reports.send(
+            "fault", type=type(error).__name__, message=one_line(error), phase=reports.phase, step=reports.step
+        )
+        return 1
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run-directory", required=True)
+    parser.add_argument("--attempt", type=int, required=True)
+    parser.add_argument("--resume")
+    parser.add_argument("--save-seconds", type=float, default=600)
+    return parser.parse_args()
+
+
+def train(directory: Path, options: argparse.Namespace, reports: Reports, guard: Guard) -> None:
+    spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
+    arguments = dict(spec["arguments"])
+    # It would switch resuming off and delete the log.
+    arguments.pop("overwrite_output_dir", None)
+    arguments["disable_tqdm"] = True
+    arguments.setdefault("report_to", "none")
+    # We drop old checkpoints ourselves, after the new one has its marker: transformers does so before, and a kill
+    # between the two would leave none.
+    keep = arguments.pop("save_total_limit", None) or 2
+    # False, not None: with None LLaMA-Factory picks the highest checkpoint by itself, whether torn or not.
+    arguments["resume_from_checkpoint"] = options.resume or False
+    one_gpu(spec["device"])
+
+    reports.enter("importing")
+    # Not at the top: this takes 15 s, and the lock and the signal handlers must be there before.
+    from llamafactory.train.tuner import run_exp
+    from train_callback import RunCallback, end_at_last_step
+
+    end_at_last_step()
+    reports.enter("loading")
+    callback = RunCallback(reports, guard, keep=int(keep), save_seconds=options.save_seconds)
+    run_exp(arguments, callbacks=[callback])
+    callback.finish()
+
+
+def one_gpu(device: str) -> None:
+    """One process trains on one GPU: the first of those that we may use. torch is not imported yet."""
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[0]
+    if len(visible) > 1:
+        print(f"Training uses one GPU, {visible[0]} of {','.join(visible)}.", flush=True)
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of the message that says something; KeyError's is the key alone."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:500] if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    code = main()
+    # Threads of libraries must not keep a finished trainer alive.
+    end_now(code)

@@ -1,0 +1,202 @@
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { type RunMetric, runMetric } from "../../recipe/lifecycle.ts";
+import { isMissing, sizeOf, writeAtomically } from "../files.ts";
+import { removeAside, sortCheckpoints } from "./checkpoints.ts";
+import type { Fence } from "./fence.ts";
+import type { Journal } from "./journal.ts";
+import { LineReader } from "./line-reader.ts";
+import { oomKills } from "./oom.ts";
+import { Pace } from "./pace.ts";
+import { type ReportOf, timeOf, type TrainerReport, trainerReport } from "./reports.ts";
+import { StallWatch } from "./stall.ts";
+import { type Launch, lastLineOf, startTrainer, type Trainer, type TrainerCommand } from "./trainer.ts";
+import type { Timing } from "./timing.ts";
+import type { TrainerEnd } from "./verdict.ts";
+
+/** What an attempt needs to know. */
+export interface AttemptPlan extends Pick<Launch, "layout" | "paths" | "spec"> {
+  readonly journal: Journal;
+  readonly trainer: TrainerCommand;
+  readonly timing: Timing;
+  readonly fence: Fence;
+  /** Aborted when the run shall stop. */
+  readonly stop: AbortSignal;
+}
+
+/** What people read while the trainer is in a phase. */
+const phases: Readonly<Record<string, string>> = {
+  importing: "loading Python packages (takes about 15 s)",
+  loading: "loading the model and the datasets",
+  preparing: "preparing the first step",
+  training: "training",
+  saving: "writing the result",
+};
+
+/** One start of the trainer, from the newest complete checkpoint to its end. Its reports become status, events and metrics. */
+export class Attempt {
+  readonly #plan: AttemptPlan;
+  readonly #number: number;
+  readonly #pace = new Pace();
+  readonly #stall: StallWatch;
+  /** Seconds without progress, where that is why it was stopped. */
+  #stalled: number | undefined;
+  #fault: ReportOf<"fault"> | undefined;
+
+  constructor(plan: AttemptPlan) {
+    this.#plan = plan;
+    this.#number = plan.journal.status.attempt + 1;
+    this.#stall = new StallWatch(plan.timing.stall, this.#pace, plan.paths.output);
+  }
+
+  /** Runs it. Resolves when the trainer has ended, with how. */
+  async run(): Promise<TrainerEnd> {
+    const { journal, paths, timing, fence, trainer: command } = this.#plan;
+    const resume = await this.#prepare();
+    const reader = new LineReader(paths.reports, await sizeOf(paths.reports));
+    const { layout, spec } = this.#plan;
+    const kills = await oomKills();
+    const trainer = await startTrainer(
+      command,
+      { layout, paths, spec, attempt: this.#number, resume, saveSeconds: timing.save / 1000, token: fence.token },
+      fence.guard,
+    );
+    journal.update({ trainerPid: trainer.pid });
+    const { code, signal, notStarted } = await this.#follow(trainer, reader);
+    journal.update({ trainerPid: undefined, secondsLeft: undefined, tokensPerSecond: undefined });
+    return {
+      code,
+      signal,
+      fault: this.#fault,
+      ...(notStarted === undefined ? {} : { notStarted }),
+      ...(this.#stalled === undefined ? {} : { stalled: this.#stalled }),
+      oomKilled: kills !== (await oomKills()),
+      lastWords: await lastLineOf(paths.log),
+      step: journal.status.step,
+    };
+  }
+
+  /** Looks for the checkpoint to go on from and clears away what would be in its way. */
+  async #prepare(): Promise<string | undefined> {
+    const { journal, paths, fence } = this.#plan;
+    const { newest, quarantined } = await sortCheckpoints(paths, fence.guard);
+    for (const { name, why } of quarantined) {
+      await journal.event("note", `${name} is not complete (${why}): not used, moved to torn/`);
+    }
+    if (newest === undefined) await removeAside(paths.output, paths.trash, fence.guard);
+    else await trimLog(`${paths.output}/trainer_log.jsonl`, newest.step, fence.guard);
+    const from = newest === undefined ? "from the start" : `from the checkpoint at step ${newest.step}`;
+    await journal.event("attempt", `attempt ${this.#number}, ${from}`);
+    await journal.enter("training", `starting ${from}`, {
+      attempt: this.#number,
+      step: newest?.step ?? 0,
+      startedAt: journal.status.startedAt ?? new Date().toISOString(),
+      loss: undefined,
+      learningRate: undefined,
+      fault: undefined,
+    });
+    return newest?.path;
+  }
+
+  async #follow(trainer: Trainer, reader: LineReader): Promise<Awaited<Trainer["ended"]>> {
+    const { stop, timing, journal, fence } = this.#plan;
+    let killer: NodeJS.Timeout | undefined;
+    const ask = (): void => {
+      if (this.#stalled === undefined) journal.update({ detail: "stopping: saves a checkpoint first" });
+      trainer.stop();
+      killer ??= setTimeout(() => trainer.kill(), timing.stopGrace);
+    };
+    if (stop.aborted) ask();
+    else stop.addEventListener("abort", ask, { once: true });
+    let end: Awaited<Trainer["ended"]> | undefined;
+    try {
+      while (end === undefined) {
+        end = await Promise.race([trainer.ended, delay(timing.poll, undefined)]);
+        fence.guard();
+        // Also once more after the end: its last reports may have come since.
+        for (const line of await reader.read()) await this.#take(line);
+        if (end !== undefined || this.#stalled !== undefined) continue;
+        this.#stalled = await this.#stall.tooLong();
+        if (this.#stalled !== undefined) ask();
+      }
+      return end;
+    } finally {
+      clearTimeout(killer);
+      // Something of ours failed: nobody would listen to it any more.
+      if (end === undefined) trainer.kill();
+      stop.removeEventListener("abort", ask);
+      await reader.close();
+    }
+  }
+
+  async #take(line: string): Promise<void> {
+    const report = parseReport(line);
+    if (report === undefined) return;
+    this.#stall.heard(report);
+    const { journal } = this.#plan;
+    switch (report.kind) {
+      case "phase":
+        if (report.phase === "saving") await journal.enter("saving", phases["saving"] ?? "", { secondsLeft: 0 });
+        else journal.update({ detail: phases[report.phase] ?? report.phase });
+        break;
+      case "begin":
+        this.#pace.begin({ ...report, at: timeOf(report) });
+        journal.update({ step: report.step, totalSteps: report.total });
+        break;
+      case "step":
+        this.#pace.add({ ...report, at: timeOf(report) });
+        journal.update({
+          step: report.step,
+          totalSteps: report.total,
+          tokensPerSecond: this.#pace.tokensPerSecond,
+          secondsLeft: this.#pace.secondsFor(report.total - report.step),
+        });
+        break;
+      case "log":
+        journal.update({ ...measured("loss", report.loss), ...measured("learningRate", report.learningRate) });
+        await journal.metric({ ...metricOf(report), ...measured("tokensPerSecond", this.#pace.tokensPerSecond) });
+        break;
+      case "checkpoint":
+        await journal.event("checkpoint", `checkpoint at step ${report.step}, ${report.bytes} bytes`);
+        break;
+      case "fault":
+        this.#fault = report;
+        break;
+      default:
+    }
+  }
+}
+
+function measured<K extends string>(name: K, value: number | undefined): Partial<Record<K, number>> {
+  return value === undefined ? {} : ({ [name]: value } as Record<K, number>);
+}
+
+/** A report of the trainer's as it stands in its file; undefined for a torn line or one of a newer trainer. */
+export function parseReport(line: string): TrainerReport | undefined {
+  try {
+    return trainerReport.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A metrics line from what the trainer logged. */
+export function metricOf({ tokens, ...report }: ReportOf<"log">): RunMetric {
+  return runMetric.parse({ ...report, ...measured("totalTokens", tokens) });
+}
+
+/** LLaMA-Factory appends to its log when it resumes: steps that will be done again are taken out first. */
+async function trimLog(path: string, step: number, guard: () => void): Promise<void> {
+  const text = await readFile(path, "utf8").catch((thrown: unknown) => {
+    if (isMissing(thrown)) return "";
+    throw thrown;
+  });
+  const kept = text.split("\n").filter((line) => {
+    try {
+      return (JSON.parse(line) as { current_steps: number }).current_steps <= step;
+    } catch {
+      return false;
+    }
+  });
+  if (text !== "") await writeAtomically(path, kept.map((line) => `${line}\n`).join(""), 0o600, guard);
+}

@@ -1,0 +1,118 @@
+import type { FaultFacts } from "../../recipe/fault.ts";
+import { saysDiskFull } from "../folders.ts";
+import type { ReportOf } from "./reports.ts";
+
+/** Exit codes of agent/python/train.py. */
+export const exitStopped = 75;
+export const exitHeld = 76;
+
+/** How a trainer ended. */
+export interface TrainerEnd {
+  readonly code: number | undefined;
+  readonly signal: NodeJS.Signals | undefined;
+  /** What it reported, if an exception ended it. */
+  readonly fault: ReportOf<"fault"> | undefined;
+  /** Why it could not be started. */
+  readonly notStarted?: string;
+  /** Seconds without progress, if it was ended for that. */
+  readonly stalled?: number;
+  /** Did the kernel kill a process for want of memory meanwhile? */
+  readonly oomKilled?: boolean;
+  /** Last line that it printed. */
+  readonly lastWords: string;
+  /** Steps done. */
+  readonly step: number;
+}
+
+/**
+ * What to do about it. `never`: the same would happen again. `once`: again, but not if the same happens at the same step. `always`:
+ * nothing to do with the training. `room`: as soon as the disk has room.
+ */
+export interface Verdict {
+  readonly retry: "never" | "once" | "always" | "room";
+  readonly fault: FaultFacts;
+}
+
+/** Judges the end of a trainer that did not finish. */
+export function judge(end: TrainerEnd): Verdict {
+  if (end.notStarted !== undefined) {
+    return never("environment-broken", `The environment's Python could not be started (${end.notStarted}).`, {
+      next: "Run `npx tuneup up` again: it repairs the environment.",
+    });
+  }
+  if (end.stalled !== undefined) {
+    const message = `The trainer made no progress for ${end.stalled} s at step ${end.step + 1}, and was stopped.`;
+    return always("trainer-stalled", message);
+  }
+  if (end.fault !== undefined) return judgeException(end.fault);
+  if (saysDiskFull(end.lastWords)) return fullDisk;
+  if (end.signal === "SIGKILL" && end.oomKilled === true) {
+    const message =
+      "The trainer was killed (SIGKILL): the machine's memory ran out, and the kernel killed what took most of it.";
+    return always("trainer-killed", message);
+  }
+  if (end.signal === "SIGKILL") {
+    return always("trainer-killed", "The trainer was killed (SIGKILL), as the kernel does when memory runs out.");
+  }
+  if (end.signal !== undefined) return always("trainer-killed", `The trainer was ended by ${end.signal}.`);
+  if (end.code === exitStopped) return always("trainer-stopped", "The trainer was asked to stop, and not by us.");
+  if (end.code === exitHeld) return always("trainer-held", "Another trainer still holds the run.");
+  const words = end.lastWords === "" ? "" : `: ${end.lastWords}`;
+  return {
+    retry: "once",
+    fault: { code: "trainer-ended", message: `The trainer ended with code ${String(end.code)}${words}`, blame: "bug" },
+  };
+}
+
+/** A disk without room; how much it has is told at the end. */
+export const fullDisk: Verdict = {
+  retry: "room",
+  fault: { code: "disk-full", message: "The disk is full.", blame: "infrastructure" },
+};
+
+const memoryNext =
+  "Lower `train.per_device_train_batch_size` (and raise `train.gradient_accumulation_steps`) or `train.cutoff_len`, or choose a smaller model.";
+
+/** What CUDA says when the GPU itself is at fault. Not `device-side assert triggered`: that is a wrong index in data or model. */
+const lostGpu =
+  /CUDA (driver )?error: (unspecified launch failure|unknown error|uncorrectable ECC error|hardware stack error|device unavailable|all CUDA-capable devices are busy|the launch timed out)|GPU is lost|fallen off the bus|Unable to determine the device handle|uncorrectable (NVLink|ECC) error/i;
+
+/** After steps were done the GPU was there. */
+const goneGpu = /no CUDA-capable device|CUDA driver initialization failed|No CUDA GPUs are available/i;
+
+/** Exceptions that say that data, config or model are wrong: the next attempt would say so too. */
+const userTypes =
+  /^(ValueError|KeyError|TypeError|IndexError|AttributeError|AssertionError|NotImplementedError|ImportError|ModuleNotFoundError|FileNotFoundError|PermissionError|UnicodeDecodeError|JSONDecodeError|SafetensorError|DatasetGenerationError|DataFilesNotFoundError|ArrowInvalid|ArrowTypeError|CastError|SystemExit)$/;
+
+function judgeException({ type, message, step, phase }: ReportOf<"fault">): Verdict {
+  if (saysDiskFull(message)) return fullDisk;
+  if (/OutOfMemoryError/.test(type) || /out of memory/i.test(message) || type === "MemoryError") {
+    const where = /CUDA|GPU/i.test(message) ? "The GPU" : "The machine";
+    return never("out-of-memory", `${where} ran out of memory at step ${step + 1}: ${message}`, { next: memoryNext });
+  }
+  const when = phase === "training" ? `at step ${step + 1}` : `while ${phase}`;
+  if (lostGpu.test(message) || (step > 0 && goneGpu.test(message))) {
+    return always("gpu-lost", `The GPU was lost at step ${step + 1}: ${message}`);
+  }
+  const told = `Training failed ${when}: ${explain(type, message)}`;
+  if (userTypes.test(type)) return never("training-failed", told, { next: "`npx tuneup logs` shows where." });
+  return { retry: "once", fault: { code: "training-failed", message: told, next: "`npx tuneup logs` shows where." } };
+}
+
+function explain(type: string, message: string): string {
+  if (type === "KeyError") return `the data has no ${message} (KeyError).`;
+  return `${message.replace(/[.\s]+$/, "")} (${type}).`;
+}
+
+function never(code: string, message: string, more: Pick<FaultFacts, "next">): Verdict {
+  return { retry: "never", fault: { code, message, ...more } };
+}
+
+function always(code: string, message: string): Verdict {
+  return { retry: "always", fault: { code, message, blame: "infrastructure" } };
+}
+
+/** Is it the same failure at the same step as the last one? */
+export function isSame(a: Verdict, b: Verdict): boolean {
+  return a.fault.code === b.fault.code && a.fault.message === b.fault.message;
+}
