@@ -1,0 +1,90 @@
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Tunnel } from "./host.ts";
+import type { SshChild, SshLink } from "./ssh-link.ts";
+
+/** Between two looks whether a tunnel is open, and two tries to open it. */
+const pollMs = 100;
+const retryMs = 1000;
+
+/**
+ * Opens a tunnel to a port of the host's loopback, on the same port here if that is free. It is opened again when the connection is
+ * lost. Throws the Faults of ssh-faults.ts where it can't be opened the first time.
+ */
+export async function openTunnel(link: SshLink, there: number): Promise<Tunnel> {
+  const port = (await isFree(there)) ? there : await anyFree();
+  const closing = new AbortController();
+  let child = await opened(link, port, there);
+  const keeping = (async () => {
+    for (;;) {
+      await ended(child);
+      if (closing.signal.aborted) return;
+      child = await again(link, port, there, closing.signal);
+    }
+  })();
+  return {
+    port,
+    close: async () => {
+      closing.abort();
+      child.kill("SIGTERM");
+      await keeping;
+    },
+  };
+}
+
+async function again(link: SshLink, port: number, there: number, signal: AbortSignal): Promise<SshChild> {
+  for (;;) {
+    await delay(retryMs, undefined, { signal }).catch(() => undefined);
+    const child = link.forward(port, there);
+    if (signal.aborted) child.kill("SIGTERM");
+    const open = await Promise.race([listens(port, child), ended(child).then(() => false)]);
+    if (open || signal.aborted) return child;
+  }
+}
+
+async function opened(link: SshLink, port: number, there: number): Promise<SshChild> {
+  const child = link.forward(port, there);
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const open = await Promise.race([listens(port, child), ended(child).then(() => false)]);
+  if (open) return child;
+  throw await link.fault(said);
+}
+
+async function ended(child: SshChild): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}
+
+/** Until somebody listens on the port; false where the child ended before. */
+async function listens(port: number, child: SshChild): Promise<boolean> {
+  while (child.exitCode === null && child.signalCode === null) {
+    const socket = connect(port, "127.0.0.1");
+    const open = await Promise.race([
+      once(socket, "connect").then(() => true),
+      once(socket, "error").then(() => false),
+    ]).catch(() => false);
+    socket.destroy();
+    if (open) return true;
+    await delay(pollMs);
+  }
+  return false;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return (await tryPort(port)) !== undefined;
+}
+
+async function anyFree(): Promise<number> {
+  return (await tryPort(0)) ?? 0;
+}
+
+async function tryPort(port: number): Promise<number | undefined> {
+  const server = createServer();
+  const free = await new Promise<number | undefined>((resolve) => {
+    server.once("error", () => resolve(undefined));
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => resolve((server.address() as AddressInfo).port));
+  });
+  await new Promise((resolve) => server.close(resolve));
+  return free;
+}
