@@ -1,0 +1,35 @@
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
+import { type Compressors, parquetReadObjects } from "hyparquet";
+import { type ParquetReader, readFooter, unreadable } from "../../agent/datasets/parquet-footer.ts";
+
+/** Rows taken at once. A page is read whole whatever is asked of it; this bounds the objects made of it. */
+const rowsAtOnce = 4096;
+
+/** What Parquet files of the hubs are compressed with, beside snappy, which the reader brings. */
+const compressors: Compressors = {
+  GZIP: (input) => gunzipSync(input),
+  BROTLI: (input) => brotliDecompressSync(input),
+  ZSTD: (input) => zstdDecompressSync(input),
+};
+
+/** Checks every row of a Parquet file; memory is that of one row group. Only columns that `wanted` names are read. */
+export const readParquet: ParquetReader = (file, checker, wanted) =>
+  readFooter(file, async (source, metadata, there) => {
+    checker.columnsAre(there);
+    const columns = there.filter((name) => wanted.has(name));
+    let first = 0;
+    for (const group of metadata.row_groups) {
+      const last = first + Number(group.num_rows);
+      for (let rowStart = first; rowStart < last; rowStart += rowsAtOnce) {
+        const rowEnd = Math.min(rowStart + rowsAtOnce, last);
+        const range = { columns, rowStart, rowEnd };
+        const rows = await parquetReadObjects({ file: source, metadata, compressors, ...range }).catch(
+          (thrown: unknown) => {
+            throw unreadable(file, thrown);
+          },
+        );
+        for (const [index, row] of rows.entries()) checker.add(row, `row ${rowStart + index + 1}`);
+      }
+      first = last;
+    }
+  });

@@ -1,0 +1,96 @@
+import { weightsFindings } from "../agent/weights/findings.ts";
+import type { CheckFinding } from "../recipe/check-report.ts";
+import { trainingFaults } from "../recipe/compatibility/experiment.ts";
+import type { Experiment } from "../recipe/experiment.ts";
+import type { FaultFacts } from "../recipe/fault.ts";
+import { readRunnableExperiment } from "../recipe/runnable-experiment.ts";
+import { modelPin, type Pins } from "../recipe/pins.ts";
+import { trainsOnOneCard } from "../recipe/target.ts";
+import { variantFindings } from "../recipe/variant-findings.ts";
+import { dataFindings } from "./datasets/findings.ts";
+import { modelFolder } from "./datasets/model-folder.ts";
+import { type DataReport, dataReport } from "./datasets/report.ts";
+import { tokenCounter } from "./datasets/token-counter.ts";
+import { type HostFacts, hardwareOf } from "./hardware.ts";
+import { resourceFindings } from "./resources.ts";
+
+/** What a check may look at beside the experiment's text. */
+export interface CheckContext {
+  /** The data directory on this machine: what was fetched before lies there. */
+  readonly home: string;
+  readonly pins: Pins;
+  /** What the host told of itself; undefined where it was not asked. */
+  readonly host?: HostFacts | undefined;
+  /** Ask the hub for sizes, licence and terms; needs a network. Default: no. */
+  readonly askHub?: boolean;
+  readonly hubToken?: string | undefined;
+  /** Are data and weights told by resources of their own? Their findings are left out then, as `preview` wants it. Default: no. */
+  readonly resourcesOnly?: boolean;
+  /** Tokens are counted in the first rows of each dataset, so that a check is done in seconds. Default: 1000. */
+  readonly tokenRows?: number;
+}
+
+/** Everything that is right and wrong with what a stack file says, its values under `tuneup:` already parsed. `folder` is the project's. */
+export async function checkConfig(
+  config: Readonly<Record<string, unknown>>,
+  folder: string,
+  context: CheckContext,
+): Promise<CheckFinding[]> {
+  const { experiment, faults } = readRunnableExperiment(config, folder);
+  if (experiment === undefined) return faults.map(faultFinding);
+  return checkExperiment(experiment, context);
+}
+
+/** The same for an experiment whose text is right. `pulumi preview` asks this too: its errors are the same. */
+export async function checkExperiment(experiment: Experiment, context: CheckContext): Promise<CheckFinding[]> {
+  const { home, host, resourcesOnly = false } = context;
+  const { train, model, serve, budget, target } = experiment;
+  const hardware = hardwareOf(experiment, host);
+  const { device } = hardware;
+  // Without a budget of time or money no row decides an error: preview does not read the data twice.
+  const reads = !resourcesOnly || budget.hours !== undefined || budget.usd !== undefined;
+  const data = reads ? await reportOf(experiment, context) : undefined;
+  // On a CPU that nobody asked for, what a card would need is no fault of the file yet.
+  const known = experiment.compute.device !== "auto" || host !== undefined;
+  const gpus = trainsOnOneCard(target) ? 1 : hardware.gpus;
+  const unfit = known ? trainingFaults(experiment, { device, gpus }) : [];
+  return [
+    ...(unfit.length > 0
+      ? unfit.map(faultFinding)
+      : [ok("config", `every value of ${Object.keys(train).length} arguments is one that LLaMA-Factory 0.9.5 takes.`)]),
+    ...(unfit.length > 0 ? [] : [ok("compatibility", "model, template, method and arguments go together.")]),
+    ...variantFindings({
+      ...{ train, engine: serve.enabled ? serve.engine : "huggingface", model: { id: model.id } },
+      ...{ device, platform: host?.platform },
+    }),
+    ...(resourcesOnly ? [] : await weightsOf(experiment, context)),
+    ...(resourcesOnly || data === undefined ? [] : dataFindings(data, experiment)),
+    ...(await resourceFindings(experiment, { home, host, data })),
+  ];
+}
+
+async function reportOf(experiment: Experiment, { home, pins, tokenRows = 1000 }: CheckContext): Promise<DataReport> {
+  const folder = await modelFolder(experiment.model, home).catch(() => undefined);
+  const counter = folder === undefined ? undefined : await tokenCounter(folder).catch(() => undefined);
+  return dataReport(experiment, { home, pins, counter, tokenRows });
+}
+
+function weightsOf({ model }: Experiment, { pins, askHub = false, hubToken }: CheckContext): Promise<CheckFinding[]> {
+  return weightsFindings(model, { pin: modelPin(pins, model), ask: askHub, token: hubToken });
+}
+
+/** Codes that are about how values go together; all others are about a value. */
+const together = /incompatible|template-family|best-checkpoint|package/;
+
+function faultFinding({ code, property, message, next }: FaultFacts): CheckFinding {
+  return {
+    area: together.test(code) ? "compatibility" : "config",
+    ...{ level: "error", code, message },
+    ...(property === undefined ? {} : { property }),
+    ...(next === undefined ? {} : { next }),
+  };
+}
+
+function ok(area: CheckFinding["area"], message: string): CheckFinding {
+  return { area, level: "ok", message };
+}

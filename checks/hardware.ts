@@ -1,0 +1,82 @@
+import type { CheckFinding } from "../recipe/check-report.ts";
+import { type Card, cardOf, cards, hasBf16 } from "../recipe/estimates/cards.ts";
+import type { Experiment } from "../recipe/experiment.ts";
+import { nearest } from "../recipe/nearest.ts";
+import type { CommandOutput } from "../recipe/protocol.ts";
+import { trainsOnOneCard } from "../recipe/target.ts";
+
+/** What the host told of itself. */
+export type HostFacts = Pick<
+  CommandOutput<"preflight">,
+  "gpus" | "memoryBytes" | "diskFreeBytes" | "platform" | "environment"
+>;
+
+/** What an experiment will train on. */
+export interface Hardware {
+  readonly device: "cpu" | "cuda";
+  /** Undefined for a CPU, and for a card that is not in our table. */
+  readonly card: Card | undefined;
+  /** For people: `H100-80GB`, `this machine's memory`. */
+  readonly name: string;
+  /** Memory of one card, or the machine's own; undefined where neither file nor host tells. */
+  readonly memoryBytes: number | undefined;
+  readonly gpus: number;
+  /** Where the memory is known from. */
+  readonly basis: string;
+}
+
+/** What trains: what the experiment says, else what the host has. */
+export function hardwareOf({ compute, target }: Experiment, host: HostFacts | undefined): Hardware {
+  const [own] = host?.gpus ?? [];
+  const gpus = trainsOnOneCard(target) ? 1 : (compute.gpus ?? host?.gpus.length ?? 1);
+  const stated = compute.gpuMemoryGiB === undefined ? undefined : compute.gpuMemoryGiB * 2 ** 30;
+  const named = compute.gpu ?? own?.name;
+  if (compute.device === "cpu" || (named === undefined && stated === undefined)) {
+    const basis = "the machine's memory";
+    return { device: "cpu", card: undefined, name: "the CPU", memoryBytes: host?.memoryBytes, gpus: 1, basis };
+  }
+  const card = named === undefined ? undefined : cardOf(named, compute.gpu === undefined ? own?.memoryBytes : stated);
+  const table = card === undefined ? undefined : card.memoryGiB * 2 ** 30;
+  const ofHost = compute.gpu === undefined ? own?.memoryBytes : undefined;
+  const basis =
+    stated !== undefined ? "compute.gpuMemoryGiB" : ofHost !== undefined ? "nvidia-smi" : "the table of cards, 2026-11";
+  return {
+    device: "cuda",
+    card,
+    name: card?.name ?? named ?? "the card",
+    memoryBytes: stated ?? ofHost ?? table,
+    gpus,
+    basis,
+  };
+}
+
+/** Is the card known, and can it compute in what the experiment asks for? */
+export function cardFindings(experiment: Experiment, { card, device, name, memoryBytes }: Hardware): CheckFinding[] {
+  const { compute, train } = experiment;
+  if (device === "cpu") return [];
+  if (card === undefined) {
+    const names = cards.map((known) => known.name);
+    const close = nearest(name, names);
+    const next = `${close.length > 0 ? `Did you mean ${close.join(" or ")}? ` : ""}Say compute.gpuMemoryGiB for a card that is not listed.`;
+    const finding = { area: "memory", code: "card-unknown", property: "compute.gpu" } as const;
+    if (memoryBytes !== undefined) {
+      const message = `${name} is not in the table of cards: whether it has bf16 is not known.`;
+      return [{ ...finding, level: "warning", message, next: `Known are ${names.join(", ")}.` }];
+    }
+    const message = `must be a card that is known, such as ${names.join(", ")}; got ${JSON.stringify(compute.gpu)}.`;
+    return [{ ...finding, level: "error", message, next }];
+  }
+  const asked = ["bf16", "pure_bf16"].find((argument) => train[argument] === true);
+  if (asked === undefined || hasBf16(card)) return [];
+  return [
+    {
+      area: "memory",
+      level: "error",
+      code: "bf16-unsupported",
+      property: `train.${asked}`,
+      message: `needs an Ampere card or a later one (compute capability 8.0); ${card.name} has ${card.capability.toFixed(1)}.`,
+      basis: "NVIDIA's list of CUDA GPUs, 2026-11",
+      next: "Set `train.fp16: true` instead, or `train.quantization_bit: 4` with fp16 (QLoRA).",
+    },
+  ];
+}
