@@ -1,0 +1,68 @@
+import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
+import type { Experiment as ExperimentConfig } from "../recipe/experiment.ts";
+import { variantsFor } from "../recipe/variants.ts";
+import { ChatEndpoint } from "./chat-endpoint.ts";
+import { Dataset } from "./dataset.ts";
+import { Environment } from "./environment.ts";
+import { ModelWeights } from "./model-weights.ts";
+import { RunCompletion } from "./run-completion.ts";
+import { SftJob } from "./sft-job.ts";
+import type { Target } from "./target.ts";
+
+/** Arguments of Experiment. */
+export interface ExperimentArgs {
+  /** What to train and serve, as `readExperiment` gives it; file paths are absolute. */
+  readonly config: ExperimentConfig;
+  /** Where. */
+  readonly target: Target;
+  /** Token of the hub, for gated models; a secret. Default: none. */
+  readonly hubToken?: Input<string> | undefined;
+  /** Path of the lock file where revisions are pinned (`pinsFile`). Default: they are not. */
+  readonly pins?: Input<string> | undefined;
+}
+
+/**
+ * A whole experiment: environment, weights, data, training, chat endpoint, results. Its name is the experiment's, and
+ * the name of the model in the chat API.
+ */
+export class Experiment extends ComponentResource {
+  public readonly job: SftJob;
+  /** Undefined where `serve.enabled` is false, or `teardown` is after-training. */
+  public readonly endpoint: ChatEndpoint | undefined;
+  /** Undefined where `wait` is false. */
+  public readonly completion: RunCompletion | undefined;
+  /** Name of the run. */
+  public readonly run: Output<string>;
+
+  constructor(name: string, args: ExperimentArgs, options?: ComponentResourceOptions) {
+    super("tuneup:components:Experiment", name, {}, options);
+    const { config, target, hubToken, pins } = args;
+    const { host } = target;
+    const { model, datasets, train, serve: serving } = config;
+    const own = { parent: this };
+
+    const extras = variantsFor(train);
+    const environment = new Environment(name, { host, device: config.compute.device, extras }, own);
+    // Another adapter to go on from is another run on the same weights.
+    const base = { ...model, adapter: undefined };
+    const weights = new ModelWeights(name, { host, model: base, environment, hubToken, pins }, own);
+    const dataset = new Dataset(name, { host, datasets, pins, hubToken }, own);
+    const shared = { host, experiment: name, environment, weights, train };
+    // The checkpoint is chosen in training: the endpoint serves the run's result.
+    const { enabled, checkpoint, ...serve } = serving;
+    const { discard, when } = config.teardown;
+    const data = { datasets, pins, dataset };
+    this.job = new SftJob(name, { ...shared, ...data, model, checkpoint, discard, config: { ...config } }, own);
+
+    // What computes is to end with the training: no engine is started then, and the supervisor ends by itself.
+    this.endpoint =
+      enabled && when !== "after-training"
+        ? new ChatEndpoint(name, { ...shared, serve, adapter: model.adapter, job: this.job }, own)
+        : undefined;
+    this.completion = config.wait
+      ? new RunCompletion(name, { host, experiment: name, job: this.job, endpoint: this.endpoint }, own)
+      : undefined;
+    this.run = this.job.run;
+    this.registerOutputs({ run: this.run });
+  }
+}

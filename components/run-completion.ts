@@ -1,0 +1,43 @@
+import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
+import type { HostSpec } from "../recipe/host.ts";
+import { RunCompletionResource } from "../provider/sdk.ts";
+import type { ChatEndpoint } from "./chat-endpoint.ts";
+import type { SftJob } from "./sft-job.ts";
+
+/** Arguments of RunCompletion. */
+export interface RunCompletionArgs {
+  readonly host: Input<HostSpec>;
+  readonly experiment: Input<string>;
+  readonly job: SftJob;
+  /** Wait until it answers as well. Default: wait for the run alone. */
+  readonly endpoint?: ChatEndpoint | undefined;
+}
+
+/** Waits for a run, with progress, and gives its results. Leave it out and `up` returns while the run goes on. */
+export class RunCompletion extends ComponentResource {
+  /** Optimizer steps done. */
+  public readonly steps: Output<number>;
+  /** Seconds of training, over all attempts. */
+  public readonly trainSeconds: Output<number>;
+  /** Loss at the last logged step. */
+  public readonly finalLoss: Output<number | undefined>;
+  /** Folder of the adapter (or weights) on the host. */
+  public readonly artifact: Output<string>;
+  /** The loss curve as PNG. */
+  public readonly lossCurve: Output<string>;
+
+  constructor(name: string, args: RunCompletionArgs, options?: ComponentResourceOptions) {
+    super("tuneup:components:RunCompletion", name, {}, options);
+    const { host, experiment, job, endpoint } = args;
+    const dependsOn = endpoint === undefined ? [] : [endpoint];
+    const inputs = { host, experiment, run: job.run, endpoint: endpoint !== undefined };
+    const completion = new RunCompletionResource(name, inputs, { parent: this, dependsOn });
+    this.steps = completion.steps;
+    this.trainSeconds = completion.trainSeconds;
+    this.finalLoss = completion.finalLoss;
+    this.artifact = completion.artifact;
+    this.lossCurve = completion.lossCurve;
+    const { steps, trainSeconds, finalLoss, artifact, lossCurve } = this;
+    this.registerOutputs({ steps, trainSeconds, finalLoss, artifact, lossCurve });
+  }
+}

@@ -1,0 +1,43 @@
+import { resolve } from "node:path";
+import { Config, getProject, getStack, RunError, runtime } from "@pulumi/pulumi";
+import { Experiment } from "./components/experiment.ts";
+import { targetOf } from "./components/target.ts";
+import { configValues } from "./recipe/config-values.ts";
+import type { Experiment as ExperimentConfig } from "./recipe/experiment.ts";
+import { Fault } from "./recipe/fault.ts";
+import { readRunnableExperiment } from "./recipe/runnable-experiment.ts";
+import { hostSpecOf } from "./recipe/target-host.ts";
+import { pinsFile } from "./recipe/pins.ts";
+
+const project = getProject();
+const stack = getStack();
+const config = readConfig();
+
+const target = targetOf(stack, hostSpecOf(config, process.env));
+const hubToken = new Config().getSecret("hubToken");
+const experiment = new Experiment(stack, { config, target, hubToken, pins: pinsFile(resolve("stacks"), stack) });
+
+/** Name of the run, a hash of what decides its result. */
+export const run = experiment.run;
+/** Folder of the run: config, logs, metrics, checkpoints and artifact. */
+export const directory = experiment.job.directory;
+/** Base URL of the chat endpoint; `<url>/v1` for OpenAI clients, itself for a browser. */
+export const url = experiment.endpoint?.url;
+/** Key of the endpoint, a secret: `pulumi stack output apiKey --show-secrets`. */
+export const apiKey = experiment.endpoint?.apiKey;
+/** Model names that the endpoint takes. */
+export const models = experiment.endpoint?.models;
+/** Folder of the adapter (or weights) when the run is complete. */
+export const artifact = experiment.completion?.artifact;
+/** Loss at the last logged step. */
+export const finalLoss = experiment.completion?.finalLoss;
+/** Seconds of training. */
+export const trainSeconds = experiment.completion?.trainSeconds;
+
+/** The stack's config as an experiment. Every fault at once, each in a sentence: RunError is shown without a stack. */
+function readConfig(): ExperimentConfig {
+  const result = readRunnableExperiment(configValues(project, runtime.allConfig()), process.cwd());
+  if (result.experiment !== undefined) return result.experiment;
+  const sentences = result.faults.map((fault) => `  ${project}:${new Fault(fault).sentence}`);
+  throw new RunError([`stacks/Pulumi.${stack}.yaml can't be run:`, ...sentences].join("\n"));
+}

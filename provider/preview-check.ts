@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from "node:fs";
+import { checkExperiment } from "../checks/experiment.ts";
+import type { HostFacts } from "../checks/hardware.ts";
+import { connect } from "../hosts/connect.ts";
+import { readExperiment } from "../recipe/experiment.ts";
+import { Fault } from "../recipe/fault.ts";
+import { homeOf } from "../recipe/home.ts";
+import type { HostSpec } from "../recipe/host.ts";
+import { type Pins, readPins } from "../recipe/pins.ts";
+import type { CheckFailure } from "./kind.ts";
+
+/** What preview says of an experiment beside what its other resources say. */
+export interface PreviewCheck {
+  readonly failures: readonly CheckFailure[];
+  readonly warnings: readonly string[];
+}
+
+/** Codes that another resource tells: the endpoint names the engines that there are. */
+const toldElsewhere = ["engine-unavailable"];
+
+/**
+ * The checks of `tuneup check` that no other resource makes: memory, disk, time, price, card, environment. A program that
+ * uses the components without an experiment's config has none of its own figures, and nothing is checked.
+ */
+export async function previewCheck(config: unknown, host: HostSpec, pins: string | undefined): Promise<PreviewCheck> {
+  const { experiment } = readExperiment(config as Readonly<Record<string, unknown>>);
+  if (experiment === undefined) return { failures: [], warnings: [] };
+  const facts = await hostFacts(host);
+  // What was fetched before is looked at on this machine alone.
+  const home = host.kind === "local" ? host.dataDirectory : homeOf(process.env);
+  const context = { home, pins: pinsIn(pins), host: facts, resourcesOnly: true };
+  const found = (await checkExperiment(experiment, context)).filter(
+    ({ code }) => code === undefined || !toldElsewhere.includes(code),
+  );
+  return {
+    failures: found
+      .filter(({ level }) => level === "error")
+      .map(({ property = "host", message, next }) => ({
+        property,
+        reason: next === undefined ? message : `${message} ${next}`,
+      })),
+    warnings: found
+      .filter(({ level }) => level === "warning")
+      .map(
+        ({ code = "check", property, message, next }) =>
+          new Fault({
+            code,
+            message,
+            ...(property === undefined ? {} : { property }),
+            ...(next === undefined ? {} : { next }),
+          }).sentence,
+      ),
+  };
+}
+
+/** Undefined where the host can't be asked: the environment's own check tells why. */
+async function hostFacts(host: HostSpec): Promise<HostFacts | undefined> {
+  try {
+    return await (await connect(host)).run("preflight", {});
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.blame !== "bug") return undefined;
+    throw thrown;
+  }
+}
+
+function pinsIn(path: string | undefined): Pins {
+  return readPins(path !== undefined && existsSync(path) ? readFileSync(path, "utf8") : undefined, path ?? "");
+}

@@ -1,0 +1,120 @@
+import { z } from "zod";
+import { environmentLock } from "../../agent/environment/identity.ts";
+import { unusableGpu } from "../../checks/usable-gpus.ts";
+import { connect } from "../../hosts/connect.ts";
+import { environmentBytes } from "../../recipe/estimates/disk.ts";
+import { Fault, type FaultFacts } from "../../recipe/fault.ts";
+import { hostSpec } from "../../recipe/host.ts";
+import type { CommandOutput } from "../../recipe/protocol.ts";
+import { variantNames } from "../../recipe/variants.ts";
+import { reaches } from "../egress.ts";
+import { type CheckFailure, type Health, healthy, type ResourceKind } from "../kind.ts";
+import { hasUnknown, type Wire } from "../values.ts";
+
+const inputs = z.object({
+  host: hostSpec,
+  device: z.enum(["auto", "cpu", "cuda"]),
+  /** What it has beyond the base; absent where that is nothing, as in the state of older releases. */
+  extras: z.array(z.enum(variantNames)).optional(),
+});
+
+/** Outputs of `tuneup-host:index:Environment`. */
+export interface EnvironmentOutputs extends Health {
+  /** Folder of the virtual environment on the host. */
+  readonly path: string;
+  /** Digest of the lock files. */
+  readonly lock: string;
+  /** What the self-test ran on, and what will train. */
+  readonly torchDevice: "cpu" | "cuda";
+  readonly deviceName: string;
+  readonly torch: string;
+  readonly bytes: number;
+}
+
+/** LLaMA-Factory's locked Python environment. Shared by experiments with the same lock; `destroy` keeps it. */
+export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = {
+  inputs,
+  replaceOn: ["host"],
+
+  async check(news: Wire) {
+    if (hasUnknown(news["host"])) return { failures: [] };
+    const { extras, device, host } = inputs.parse(news);
+    const facts = await (await connect(host)).run("preflight", { extras });
+    const gpu = unusableGpu(device, facts);
+    const failures = [...preflightFailures(facts), ...(gpu === undefined ? [] : [failureOf(gpu)])];
+    return { failures };
+  },
+
+  id: ({ host }) => `environment@${host.dataDirectory}`,
+
+  async ensure({ host: spec, device, extras }, { host, options }) {
+    if (!host.isHere && (await host.run("environment-read", { lock: environmentLock(extras) }, options)) === null) {
+      if (!(await reaches(host, spec, ["pypi"]))) throw new Fault(environmentOffline(host.description));
+    }
+    return outputsOf(await host.run("environment-ensure", { device, extras }, options));
+  },
+
+  async read(_inputs, old, { host, options }) {
+    const found = await host.run("environment-read", { lock: old.lock }, options);
+    return found === null ? { ...old, state: "missing" } : outputsOf(found);
+  },
+
+  remove: () => Promise.resolve(),
+};
+
+function outputsOf({
+  path,
+  record,
+}: {
+  path: string;
+  record: CommandOutput<"environment-ensure">["record"];
+}): EnvironmentOutputs {
+  const { lock, device, deviceName, torch, bytes } = record;
+  return { path, lock, torchDevice: device, deviceName, torch, bytes, state: healthy };
+}
+
+/** The environment's 60,000 files are of one platform, Python and driver: only a host that has them, or a way to them, gets them. */
+function environmentOffline(host: string): FaultFacts {
+  return {
+    code: "environment-offline",
+    property: "compute.host",
+    message: `${host} has no Python environment of this release and does not reach the package index, and environments are not pushed yet.`,
+    next:
+      "Give it a way to PyPI or to a mirror (PIP_INDEX_URL or UV_DEFAULT_INDEX there) for the first `up`: weights and data are pushed, and " +
+      "later runs need no network. Or set `compute.offline: false` if it has one.",
+  };
+}
+
+function failureOf({ property = "host", message, next }: FaultFacts): CheckFailure {
+  return { property, reason: next === undefined ? message : `${message} ${next}` };
+}
+
+function preflightFailures(facts: CommandOutput<"preflight">): CheckFailure[] {
+  const failures: CheckFailure[] = [];
+  if (facts.unwritable !== undefined) {
+    failures.push({
+      property: "storage.dataDirectory",
+      reason: `${facts.unwritable}. Set \`tuneup:storage.dataDirectory\` (or TUNEUP_HOME) to a folder that can be written.`,
+    });
+  }
+  if (facts.python === null) {
+    failures.push({
+      property: "host",
+      reason:
+        "no Python 3.11, 3.12 or 3.13 was found on PATH. Install one (Debian: apt install python3 python3-venv; macOS: brew install python@3.13).",
+    });
+  }
+  if (facts.environment === null && facts.unwritable === undefined && facts.diskFreeBytes < environmentBytes) {
+    failures.push({
+      property: "storage.dataDirectory",
+      reason:
+        `the Python environment needs ${gigabytes(environmentBytes)} and ${gigabytes(facts.diskFreeBytes)} are free. ` +
+        "Free some space or set `tuneup:storage.dataDirectory` to a larger disk.",
+    });
+  }
+  return failures;
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}

@@ -1,0 +1,176 @@
+import { existsSync } from "node:fs";
+import { z } from "zod";
+import { environmentLock } from "../../agent/environment/identity.ts";
+import { safetyOf } from "../../hosts/artifact.ts";
+import type { Host } from "../../hosts/host.ts";
+import type { TrainArguments } from "../../recipe/arguments.ts";
+import { canonicalJson, sha256 } from "../../recipe/canonical.ts";
+import { type DatasetSource, datasetSource } from "../../recipe/experiment-schema.ts";
+import { Fault } from "../../recipe/fault.ts";
+import { homeOf } from "../../recipe/home.ts";
+import { type HostSpec, hostSpec } from "../../recipe/host.ts";
+import { adapterFolder, layoutOf, noAdapter } from "../../recipe/layout.ts";
+import { modelSource } from "../../recipe/sources.ts";
+import { runName } from "../../recipe/run.ts";
+import { runSpecOf } from "../../recipe/specs.ts";
+import { keptSentence } from "../../recipe/usage.ts";
+import { variantsFor } from "../../recipe/variants.ts";
+import { type CheckFailure, type Health, healthy, type ResourceKind } from "../kind.ts";
+import { previewCheck } from "../preview-check.ts";
+import { readDatasets } from "../read-datasets.ts";
+import { hasUnknown, type Wire } from "../values.ts";
+
+const inputs = z.object({
+  host: hostSpec,
+  experiment: z.string(),
+  /** What decides the run, as in the experiment: its identity is known before anything is fetched. */
+  train: z.record(z.string(), z.unknown()),
+  datasets: z.array(datasetSource).min(1),
+  model: modelSource,
+  /** `tuneup:serve.checkpoint`. Default: last. */
+  checkpoint: z.enum(["last", "best"]).optional(),
+  /** Path of the lock file where hub revisions are pinned. */
+  pins: z.string().optional(),
+  /** Name of the run; computed by check. */
+  run: z.string(),
+  /** Hash of what the user declared; computed by check. */
+  declared: z.string(),
+  /** Outputs of Environment, ModelWeights and Dataset. */
+  environment: z.string(),
+  device: z.enum(["cpu", "cuda"]),
+  weights: z.string(),
+  datasetPath: z.string(),
+  datasetNames: z.array(z.string()),
+  /** The experiment's config, shown with the run. */
+  config: z.record(z.string(), z.unknown()),
+  /** `tuneup:teardown.discard`: may it be destroyed although its artifact lies on the host alone? Default: no. */
+  discard: z.boolean().optional(),
+});
+
+/** Outputs of `tuneup-host:index:SftJob`. */
+export interface SftJobOutputs extends Health {
+  /** Folder of the run on the host. */
+  readonly directory: string;
+}
+
+/**
+ * One training, declared to the host's agent and not waited for. A change of what decides its result is a new run
+ * (replace); the old one is stopped first and its artifacts are kept.
+ */
+export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
+  inputs,
+  replaceOn: ["host", "run"],
+  // All that decides the result is in the run's name.
+  incidental: [
+    "train",
+    "datasets",
+    "pins",
+    "model",
+    "checkpoint",
+    "environment",
+    "device",
+    "weights",
+    "datasetPath",
+    "datasetNames",
+    "config",
+  ],
+
+  async check(news: Wire, olds: Wire) {
+    const { train, datasets, model, experiment, host } = news;
+    if (hasUnknown([train, datasets, model, experiment])) return { failures: [] };
+    const source = modelSource.parse(model);
+    const failures = adapterFailures(source.adapter, hostSpec.safeParse(host).data);
+    const best = news["checkpoint"] === "best" ? ({ checkpoint: "best" } as const) : {};
+    const data = await readDatasets(datasets as DatasetSource[], { pins: news["pins"] as string | undefined });
+    // Dataset's own check passed before. What can't be read now has no digest: a run must not get its name from none.
+    if (data.failures.length > 0) return { failures: [...failures, ...data.failures] };
+    const declared = sha256(canonicalJson({ train, model, experiment, datasets: data.declared, ...best }));
+    // A new release brings another environment or edits a built-in dataset: that alone never trains again.
+    if (olds["declared"] === declared && typeof olds["run"] === "string") {
+      return { computed: { run: olds["run"], declared }, failures };
+    }
+    const place = hostSpec.safeParse(host).data;
+    const checked =
+      place === undefined || hasUnknown(news["config"])
+        ? { failures: [], warnings: [] }
+        : await previewCheck(news["config"], place, news["pins"] as string | undefined);
+    const identity = {
+      train: train as TrainArguments,
+      datasetsDigest: data.digest,
+      model: source,
+      ...best,
+      environmentLock: environmentLock(variantsFor(train as TrainArguments)),
+    };
+    return {
+      computed: { run: runName(String(experiment), identity), declared },
+      failures: [...failures, ...checked.failures],
+      warnings: checked.warnings,
+    };
+  },
+
+  id: ({ run }) => run,
+
+  async ensure(given, { host, options }) {
+    const { run, experiment, environment, device, weights, datasetPath, datasetNames, config } = given;
+    const { checkpoint, model } = given;
+    const { dataDirectory } = host;
+    const folders = layoutOf(dataDirectory);
+    const adapter = model.adapter === undefined ? {} : { adapter: adapterFolder(model.adapter, folders) };
+    const prepared = {
+      dataDirectory,
+      experiment,
+      run,
+      environment,
+      device,
+      weights,
+      datasetPath,
+      datasetNames,
+      config,
+    };
+    const extras = checkpoint === undefined ? {} : { checkpoint };
+    const spec = runSpecOf(given.train as TrainArguments, { ...prepared, ...adapter }, extras);
+    await host.run("run-declare", { spec }, options);
+    return { directory: folders.run(run).directory, state: healthy };
+  },
+
+  async read({ run }, old, { host, options }) {
+    const found = await host.run("run-read", { run }, options);
+    if (found === null) return { ...old, state: "missing" };
+    if (found.damage !== undefined) return { ...old, state: `damaged: ${found.damage}` };
+    const ended =
+      found.status.state === "interrupted" || found.status.state === "failed" || found.status.state === "stopped";
+    return { ...old, state: ended ? found.status.state : healthy };
+  },
+
+  async remove({ run, experiment, discard }, { host, options }) {
+    if (discard !== true) await requireSafe(run, experiment, host);
+    await host.run("run-stop", { run }, options);
+    const usage = await host.run("usage", { experiment }, options);
+    options.onLog?.("info", keptSentence(usage, host.dataDirectory));
+  },
+};
+
+/** What a complete run left must not be on the host alone. `tuneup down` asked before, and says by the variable what it was told. */
+async function requireSafe(run: string, experiment: string, host: Host): Promise<void> {
+  if (host.isHere || process.env["TUNEUP_DISCARD"] === "1") return;
+  if ((await safetyOf(host, run, homeOf(process.env))) !== "unsafe") return;
+  const { output } = layoutOf(host.dataDirectory).run(run);
+  throw new Fault({
+    code: "artifact-unsafe",
+    property: "teardown.discard",
+    message: `what run ${run} left lies on ${host.description} alone, in ${output}.`,
+    next:
+      `\`npx tuneup fetch ${experiment}\` brings it to this machine. To let it go, set \`tuneup:teardown: {discard: true}\` and ` +
+      `\`npx tuneup up ${experiment}\` first, or take it down by \`npx tuneup down ${experiment} --discard\`.`,
+  });
+}
+
+/** On this machine the adapter to go on from can be looked at in preview; the agent looks on every machine. */
+function adapterFailures(adapter: string | undefined, host: HostSpec | undefined): CheckFailure[] {
+  if (adapter === undefined || host?.kind !== "local") return [];
+  const folders = adapterFolder(adapter, layoutOf(host.dataDirectory)).split(",");
+  const folder = folders.find((one) => !existsSync(`${one}/adapter_config.json`));
+  if (folder === undefined) return [];
+  const { message, next } = noAdapter(folder);
+  return [{ property: "model.adapter", reason: `${message} ${next}` }];
+}
