@@ -1,0 +1,102 @@
+import { styleText } from "node:util";
+import type { Command } from "commander";
+import type { CheckArea, CheckFinding } from "../../recipe/check-report.ts";
+import { findingLine } from "../language/faults.ts";
+import { languageOf } from "../language/locale.ts";
+import { say } from "../language/say.ts";
+import { padColumns } from "../language/width.ts";
+import { defaultExperiment } from "../project.ts";
+
+/** `tuneup check`: what preview would refuse, and the figures behind it, without Pulumi. */
+export function register(program: Command): void {
+  program
+    .command("check")
+    .argument("[experiment]", say("help.experiment"), defaultExperiment)
+    .option("--model <id>", say("check.help.model"))
+    .option("--json", say("check.help.json"))
+    .description(say("check.help"))
+    .action(check);
+}
+
+async function check(experiment: string, { model, json = false }: { model?: string; json?: boolean }): Promise<void> {
+  const findings = await findingsOf(experiment, model);
+  process.stdout.write(json ? `${JSON.stringify({ experiment, findings }, null, 2)}\n` : textOf(experiment, findings));
+  if (findings.some(({ level }) => level === "error")) process.exitCode = 2;
+}
+
+async function findingsOf(experiment: string, model: string | undefined): Promise<CheckFinding[]> {
+  const { existsSync, readFileSync } = await import("node:fs");
+  const { checkConfig } = await import("../../checks/experiment.ts");
+  const { pinsFile, readPins } = await import("../../recipe/pins.ts");
+  const { stackConfig } = await import("../../recipe/stack-edit.ts");
+  const { homeBeside, onHost, projectFolder, stackFile } = await import("../project.ts");
+  const stated = stackConfig(readFileSync(await stackFile(experiment), "utf8"));
+  const { config, findings } = model === undefined ? { config: stated, findings: [] } : await withModel(stated, model);
+  const pinned = pinsFile(`${projectFolder}/stacks`, experiment);
+  const context = {
+    pins: readPins(existsSync(pinned) ? readFileSync(pinned, "utf8") : undefined, pinned),
+    askHub: model !== undefined,
+    hubToken: process.env["HF_TOKEN"],
+  };
+  // The hardware is the host's, the files are this machine's.
+  const there = await onHost(experiment, async (host) => ({
+    home: homeBeside(host),
+    host: await host.run("preflight", {}),
+  }));
+  return [...findings, ...(await checkConfig(config, projectFolder, { ...context, ...there }))];
+}
+
+/** The experiment with another model, and with that model's template: it is the model that is asked about. */
+async function withModel(
+  stated: Readonly<Record<string, unknown>>,
+  id: string,
+): Promise<{ config: Record<string, unknown>; findings: CheckFinding[] }> {
+  if (/^[/.~]/.test(id)) {
+    const { Fault } = await import("../../recipe/fault.ts");
+    const message = `must be the id of a model on a hub, such as Qwen/Qwen2.5-7B-Instruct, got ${JSON.stringify(id)}.`;
+    const next = "A folder is named in the experiment: `tuneup:model: { source: path, id: FOLDER }`.";
+    throw new Fault({ code: "option-value", property: "--model", message, next });
+  }
+  const { fittingTemplate } = await import("../../recipe/compatibility/template.ts");
+  const config = { ...stated, model: { source: "hub", id } };
+  const train = stated["train"] as Readonly<Record<string, unknown>> | null | undefined;
+  const own = train?.["template"];
+  const template = typeof own === "string" ? fittingTemplate(own, id) : own;
+  if (template === own) return { config, findings: [] };
+  const message = `${String(template)} is taken for this check; the file's ${String(own)} is the format of another family.`;
+  const next = "To train this model, set it in the file too.";
+  const code = "template-taken";
+  return {
+    config: { ...config, train: { ...train, template } },
+    findings: [{ area: "compatibility", level: "warning", code, property: "train.template", message, next }],
+  };
+}
+
+const marks = { ok: ["green", "✓"], warning: ["yellow", "!"], error: ["red", "✗"] } as const;
+
+const areas: readonly CheckArea[] = [
+  ...(["config", "compatibility", "environment", "weights", "data"] as const),
+  ...(["memory", "disk", "time", "price"] as const),
+];
+
+/** The findings by area, errors with the key at fault, each with its basis and what to do next. */
+function textOf(experiment: string, findings: readonly CheckFinding[]): string {
+  const lines = [styleText("bold", experiment)];
+  for (const area of areas) {
+    for (const [index, { level, code, property, message, basis, next }] of findings
+      .filter((finding) => finding.area === area)
+      .entries()) {
+      const [color, mark] = marks[level];
+      const key = level === "ok" || property === undefined ? "" : `tuneup:${property}: `;
+      const line = level === "ok" ? undefined : findingLine(code, languageOf(process.env));
+      const title = padColumns(index === 0 ? say(`check.${area}`) : "", 14);
+      lines.push(`${title}${styleText(color, mark)} ${line ?? `${key}${message}`}`);
+      if (line !== undefined) lines.push(`${" ".repeat(16)}${key}${message}`);
+      if (next !== undefined) lines.push(`${" ".repeat(16)}${next}`);
+      if (basis !== undefined) lines.push(styleText("dim", `${" ".repeat(16)}${say("check.basis", { basis })}`));
+    }
+  }
+  const count = (level: CheckFinding["level"]): number => findings.filter((finding) => finding.level === level).length;
+  lines.push(say("check.count", { errors: count("error"), warnings: count("warning") }));
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,83 @@
+import type { Command } from "commander";
+import type { Host } from "../../hosts/host.ts";
+import type { CommandOutput } from "../../recipe/protocol.ts";
+import { Fault } from "../../recipe/fault.ts";
+import { usageLines } from "../../recipe/usage.ts";
+import { say } from "../language/say.ts";
+import { defaultExperiment } from "../project.ts";
+
+/** `tuneup down`: ends what computes, keeps the data and says where it is; `--purge` deletes this experiment's data. */
+export function register(program: Command): void {
+  program
+    .command("down")
+    .argument("[experiment]", say("help.experiment"), defaultExperiment)
+    .option("--purge", say("down.help.purge"))
+    .option("--yes", say("down.help.yes"))
+    .option("--discard", say("down.help.discard"))
+    .description(say("down.help"))
+    .action(down);
+}
+
+interface DownOptions {
+  readonly purge?: boolean;
+  readonly yes?: boolean;
+  readonly discard?: boolean;
+}
+
+async function down(experiment: string, { purge = false, yes = false, discard = false }: DownOptions): Promise<void> {
+  const { Display } = await import("../display.ts");
+  const { openStack } = await import("../stack.ts");
+  const { withDisplay } = await import("../update.ts");
+  const { homeBeside, onHost, stackFile } = await import("../project.ts");
+  const { requireSafe } = await import("../unsafe-artifacts.ts");
+  const { interruptSignal } = await import("../interrupt.ts");
+  const { rm } = await import("node:fs/promises");
+  await stackFile(experiment);
+  if (purge && !yes) await confirm(experiment);
+  const signal = interruptSignal();
+  await onHost(experiment, async (host) => {
+    const discarded = discard || (await requireSafe(host, { experiment, all: purge, signal })) === "discard";
+    const display = new Display();
+    const stack = await openStack(experiment, (line) => display.say(line), signal);
+    // The provider asks too, and knows nothing of the answer that was given here.
+    if (discarded) process.env["TUNEUP_DISCARD"] = "1";
+    await withDisplay((onEvent) => stack.destroy({ onEvent }), display, say("down.interrupting"));
+    if (purge) {
+      const deleted = await host.run("purge", { experiment });
+      // What LlamaBoard left is this machine's own: `webui` is for the local target alone.
+      await rm(`${homeBeside(host)}/webui/experiments/${experiment}`, { recursive: true, force: true });
+      printUsage(say("down.deleted", placeOf(host)), deleted, host);
+    }
+    printUsage(say("down.kept", { experiment, ...placeOf(host) }), await host.run("usage", { experiment }), host);
+  });
+}
+
+/** The data directory for people, with its machine where that is another one. */
+function placeOf({ isHere, description, dataDirectory }: Host): { readonly folder: string } {
+  return { folder: isHere ? dataDirectory : `${description}:${dataDirectory}` };
+}
+
+function printUsage(title: string, usage: CommandOutput<"usage">, { dataDirectory }: Host): void {
+  process.stdout.write(`${title}\n${usageLines(usage, dataDirectory)}\n`);
+}
+
+async function confirm(experiment: string): Promise<void> {
+  if (!process.stdin.isTTY) {
+    throw new Fault({
+      code: "purge-unconfirmed",
+      message: `--purge deletes all runs of ${experiment}, adapters included.`,
+      next: "Add --yes to say that this is meant.",
+    });
+  }
+  const { createInterface } = await import("node:readline/promises");
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question(say("down.confirm", { experiment }));
+  terminal.close();
+  if (answer.trim() !== experiment) {
+    throw new Fault({
+      code: "purge-unconfirmed",
+      message: "Nothing was deleted.",
+      next: `Type ${experiment} to delete.`,
+    });
+  }
+}

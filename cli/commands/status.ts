@@ -1,0 +1,100 @@
+import type { Command } from "commander";
+import type { Host } from "../../hosts/host.ts";
+import { asFault, Fault, type FaultFacts } from "../../recipe/fault.ts";
+import type { EndpointFacts } from "../../recipe/protocol.ts";
+import type { RunStatus } from "../../recipe/lifecycle.ts";
+import { runProgress } from "../../recipe/run-progress.ts";
+import { faultText } from "../language/faults.ts";
+import { languageOf } from "../language/locale.ts";
+import { say } from "../language/say.ts";
+import { padColumns } from "../language/width.ts";
+
+/** `tuneup status`: what runs and what is done, asked of the host itself. */
+export function register(program: Command): void {
+  program
+    .command("status")
+    .argument("[experiment]", say("status.help.experiment"))
+    .option("--json", say("status.help.json"))
+    .description(say("status.help"))
+    .action(status);
+}
+
+/** One experiment as the host knows it. The endpoint's key is never in it. */
+interface Row {
+  readonly experiment: string;
+  /** `this machine`, or the name by which ssh reaches it. */
+  readonly host: string;
+  readonly run: RunStatus | null;
+  readonly endpoint: ({ readonly url: string } & Pick<EndpointFacts["status"], "state" | "models" | "detail">) | null;
+  /** Why its host could not be asked. */
+  readonly fault?: FaultFacts;
+}
+
+async function status(experiment: string | undefined, { json = false }: { json?: boolean }): Promise<void> {
+  const { experiments } = await import("../project.ts");
+  // Experiments on one machine share a connection: it is closed when all are told.
+  const opened: Host[] = [];
+  try {
+    const rows =
+      experiment === undefined
+        ? await Promise.all((await experiments()).map((name) => rowOrFault(name, opened)))
+        : [await rowOf(experiment, opened)];
+    process.stdout.write(json ? `${JSON.stringify(rows, null, 2)}\n` : `${rows.map(textOf).join("\n\n")}\n`);
+  } finally {
+    for (const host of opened) await host.close();
+  }
+}
+
+/** Of many experiments one whose machine is off hides none of the others. */
+async function rowOrFault(experiment: string, opened: Host[]): Promise<Row> {
+  try {
+    return await rowOf(experiment, opened);
+  } catch (thrown) {
+    const { hostSpecFor } = await import("../project.ts");
+    const spec = await hostSpecFor(experiment);
+    const fault = asFault(thrown);
+    if (spec.kind !== "ssh" || fault.blame === "bug") throw thrown;
+    return { experiment, host: spec.address, run: null, endpoint: null, fault: fault.toFacts() };
+  }
+}
+
+async function rowOf(experiment: string, opened: Host[]): Promise<Row> {
+  const { hostOf } = await import("../project.ts");
+  const host = await hostOf(experiment);
+  if (!opened.includes(host)) opened.push(host);
+  const [runs, endpoint] = await Promise.all([
+    host.run("run-list", { experiment }),
+    host.run("endpoint-read", { experiment }),
+  ]);
+  return {
+    experiment,
+    host: host.description,
+    run: runs[0] ?? null,
+    endpoint: endpoint === null ? null : servedOf(endpoint),
+  };
+}
+
+function servedOf({ url, status: { state, models, detail } }: EndpointFacts): Row["endpoint"] {
+  return { url, state, models, ...(detail === undefined ? {} : { detail }) };
+}
+
+function textOf({ experiment, host, run, endpoint, fault }: Row): string {
+  const lines = [host === "this machine" ? experiment : say("status.on", { experiment, host })];
+  if (fault !== undefined) return [...lines, `  ${faultText(new Fault(fault), languageOf(process.env))}`].join("\n");
+  const [ofRun, ofEndpoint] = [padColumns(say("status.run"), 8), padColumns(say("status.endpoint"), 8)];
+  if (run === null) lines.push(`  ${ofRun}  ${say("status.run.none", { experiment })}`);
+  else {
+    lines.push(`  ${ofRun}  ${run.run}  ${runProgress(run).message}`);
+    if (run.state === "complete" && run.loss !== undefined) {
+      lines.push(`            ${say("status.run.loss", { loss: run.loss.toPrecision(3) })}`);
+    }
+    if (run.fault !== undefined) lines.push(`            ${run.fault.message}`);
+  }
+  if (endpoint === null) lines.push(`  ${ofEndpoint}  ${say("status.endpoint.none")}`);
+  else {
+    lines.push(`  ${ofEndpoint}  ${endpoint.url}  ${endpoint.state}`);
+    for (const model of endpoint.models)
+      lines.push(`            ${model.id}: ${model.state}${model.detail === undefined ? "" : ` (${model.detail})`}`);
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,194 @@
+import { stripVTControlCharacters, styleText } from "node:util";
+import type { EngineEvent } from "@pulumi/pulumi/automation/index.js";
+import { durationText } from "./language/duration.ts";
+import { say, type TextKey } from "./language/say.ts";
+import { cutColumns, padColumns } from "./language/width.ts";
+
+/** What each resource is called in front of people. Everything else in the stack is not shown. */
+const titles: Readonly<Record<string, TextKey>> = {
+  Environment: "step.environment",
+  ModelWeights: "step.model",
+  Dataset: "step.dataset",
+  SftJob: "step.job",
+  ChatEndpoint: "step.endpoint",
+  RunCompletion: "step.training",
+};
+
+const data: ReadonlySet<TextKey> = new Set<TextKey>([
+  "step.environment",
+  "step.model",
+  "step.dataset",
+  "step.training",
+]);
+
+/** Off a terminal a line of progress stays, so that they come this seldom. */
+const quietMs = 30_000;
+
+interface Step {
+  readonly title: TextKey;
+  readonly startedAt: number;
+  /** `down` ends by saying itself what is kept; what the resource tells of it is for plain pulumi. */
+  readonly quiet: boolean;
+  /** Its resource is data: deleting it from the stack deletes nothing. */
+  readonly kept: boolean;
+  message: string;
+}
+
+/** Shows an update as it goes: a line that stays for each step done, and on a terminal one that lives. */
+export class Display {
+  readonly #out: NodeJS.WriteStream;
+  readonly #steps = new Map<string, Step>();
+  readonly #errors = new Set<string>();
+  #lastQuiet = 0;
+  #refreshing = false;
+
+  constructor(out: NodeJS.WriteStream = process.stdout) {
+    this.#out = out;
+  }
+
+  /** Errors that the engine told, without repetition. */
+  get errors(): readonly string[] {
+    return [...this.#errors];
+  }
+
+  /** A line that stays. */
+  say(line: string): void {
+    this.#clear();
+    this.#out.write(`${line}\n`);
+    this.#draw();
+  }
+
+  /** Takes the next event of the engine. */
+  take(event: EngineEvent): void {
+    const { resourcePreEvent: begun, resOutputsEvent: done, resOpFailedEvent: failed, diagnosticEvent: told } = event;
+    if (begun !== undefined) this.#begin(begun.metadata.urn, begun.metadata.op);
+    if (done !== undefined) this.#end(done.metadata.urn, done.metadata.op, done.planning === true);
+    if (failed !== undefined) this.#fail(failed.metadata.urn);
+    if (told !== undefined)
+      this.#tell(told.urn, stripVTControlCharacters(told.message).trim(), told.severity, told.ephemeral);
+  }
+
+  /** Removes the living line. */
+  close(): void {
+    this.#clear();
+    this.#steps.clear();
+  }
+
+  #begin(urn: string, op: string): void {
+    const title = titleOf(urn);
+    this.#refreshing = op === "refresh";
+    if (title === undefined || op === "same" || op === "refresh") return;
+    this.#steps.set(urn, {
+      title,
+      startedAt: performance.now(),
+      quiet: op === "delete",
+      kept: op === "delete" && data.has(title),
+      message: textOf(verbs, op),
+    });
+    this.#draw();
+  }
+
+  #end(urn: string, op: string, planning: boolean): void {
+    const step = this.#steps.get(urn);
+    if (step === undefined) {
+      const title = titleOf(urn);
+      if (title !== undefined && op === "same" && !this.#refreshing)
+        this.say(line("=", title, say("display.unchanged")));
+      return;
+    }
+    this.#steps.delete(urn);
+    if (planning) {
+      this.say(line("+", step.title, textOf(planned, op)));
+      return;
+    }
+    const time = durationText(performance.now() - step.startedAt);
+    const ending = step.kept ? say("display.kept") : say("display.took", { what: textOf(done, op), time });
+    this.say(line(styleText("green", "✓"), step.title, ending));
+  }
+
+  #fail(urn: string): void {
+    const step = this.#steps.get(urn);
+    this.#steps.delete(urn);
+    if (step === undefined) return;
+    const time = durationText(performance.now() - step.startedAt);
+    this.say(line(styleText("red", "✗"), step.title, say("display.failed", { time })));
+  }
+
+  #tell(urn: string | undefined, message: string, severity: string, ephemeral: boolean | undefined): void {
+    // What an experiment without an endpoint does not put out is no news.
+    if (message === "" || message.startsWith("Undefined value (")) return;
+    const step = urn === undefined ? undefined : this.#steps.get(urn);
+    if (severity === "error") {
+      this.#errors.add(message);
+    } else if (ephemeral === true) {
+      if (step === undefined) return;
+      step.message = message;
+      this.#draw();
+    } else if (step?.quiet === true) {
+      return;
+    } else if (severity === "warning" || (severity === "info" && urn !== undefined && titleOf(urn) !== undefined)) {
+      this.say(`  ${message}`);
+    }
+  }
+
+  #draw(): void {
+    const current = [...this.#steps.values()].at(-1);
+    if (current === undefined) return;
+    const elapsed = performance.now() - current.startedAt;
+    const text = `${padColumns(say(current.title), 13)} ${current.message}`;
+    if (this.#out.isTTY) {
+      this.#out.write(`\r\u001b[K… ${cutColumns(text, Math.max(this.#out.columns - 4, 20))}`);
+    } else if (elapsed > quietMs && performance.now() - this.#lastQuiet > quietMs) {
+      this.#lastQuiet = performance.now();
+      this.#out.write(`… ${text}\n`);
+    }
+  }
+
+  #clear(): void {
+    if (this.#out.isTTY) this.#out.write("\r\u001b[K");
+  }
+}
+
+type Texts = Readonly<Record<string, TextKey>>;
+
+const verbs: Texts = {
+  create: "going.create",
+  update: "going.update",
+  replace: "going.replace",
+  "create-replacement": "going.replace",
+  delete: "going.delete",
+  "delete-replaced": "going.delete",
+};
+
+const done: Texts = {
+  create: "done.create",
+  update: "done.update",
+  replace: "done.replace",
+  "create-replacement": "done.create-replacement",
+  delete: "done.delete",
+  "delete-replaced": "done.delete-replaced",
+};
+
+const planned: Texts = {
+  create: "planned.create",
+  update: "planned.update",
+  replace: "planned.replace",
+  "create-replacement": "planned.replace",
+  delete: "planned.delete",
+  "delete-replaced": "planned.delete-replaced",
+};
+
+/** The text of an operation of the engine's; its own name where there is none. */
+function textOf(texts: Texts, operation: string): string {
+  const key = texts[operation];
+  return key === undefined ? operation : say(key);
+}
+
+function line(mark: string, title: TextKey, text: string): string {
+  return `${mark} ${padColumns(say(title), 13)} ${text}`;
+}
+
+function titleOf(urn: string): TextKey | undefined {
+  const type = urn.split("::")[2]?.split("$").at(-1) ?? "";
+  return type.startsWith("tuneup-host:index:") ? titles[type.slice("tuneup-host:index:".length)] : undefined;
+}

@@ -1,0 +1,77 @@
+import { CommandError, ConcurrentUpdateError, type EngineEvent } from "@pulumi/pulumi/automation/index.js";
+import { Fault } from "../recipe/fault.ts";
+import type { Display } from "./display.ts";
+
+/**
+ * Runs an operation of the engine with its progress shown. A Ctrl-C reaches the engine through the terminal; here it is
+ * only waited for. Throws Fault with the engine's own sentences.
+ */
+export async function withDisplay<T>(
+  work: (onEvent: (event: EngineEvent) => void) => Promise<T>,
+  display: Display,
+  onInterrupt: string,
+): Promise<T> {
+  const interrupts: string[] = [];
+  const interrupt = (name: string): void => {
+    if (interrupts.push(name) === 1) display.say(onInterrupt);
+  };
+  process.on("SIGINT", interrupt);
+  try {
+    return await work((event) => display.take(event));
+  } catch (thrown) {
+    throw interrupts.length > 0 ? cancelled() : told(thrown, display.errors);
+  } finally {
+    process.off("SIGINT", interrupt);
+    display.close();
+  }
+}
+
+function cancelled(): Fault {
+  return new Fault({
+    code: "cancelled",
+    message: "Interrupted. Nothing is lost: the state is valid and a run that was started goes on.",
+    next: "`npx tuneup up` attaches to it again, `npx tuneup status` shows it, `npx tuneup down` ends it.",
+    blame: "infrastructure",
+  });
+}
+
+/** What the engine's failure is to the user: a Fault with `errors`, which it told on its way, or its own sentence. */
+export function told(thrown: unknown, errors: readonly string[] = []): unknown {
+  if (thrown instanceof ConcurrentUpdateError) {
+    return new Fault({
+      code: "stack-locked",
+      message: "Another pulumi is at work on this stack.",
+      next: "Wait until it has ended; if its process is dead, `npx tuneup up` clears its lock (plain: `pulumi cancel`).",
+      blame: "infrastructure",
+    });
+  }
+  if (thrown instanceof CommandError && errors.length > 0) {
+    return new Fault({ code: "update-failed", message: sentencesOf(errors).join("\n") });
+  }
+  if (thrown instanceof CommandError) {
+    return new Fault({ code: "update-failed", message: plain(thrown.message), blame: "infrastructure" });
+  }
+  return thrown;
+}
+
+/** What is worth telling of the engine's errors: that the update failed is known from them. */
+function sentencesOf(errors: readonly string[]): string[] {
+  const told = errors.map(plain);
+  const telling = told.filter((sentence) => !/^(update|preview|refresh|destroy) failed$/.test(sentence));
+  return telling.length > 0 ? telling : told;
+}
+
+/** The engine's error without its own frame and, where the command itself failed, without all else of its output. */
+function plain(message: string): string {
+  const said = /^code: -?\d+\n/.test(message)
+    ? (/^error: [^]*?(?=\n err\?: |$(?![^]))/m.exec(message)?.[0] ?? message)
+    : message;
+  return (
+    said
+      .replace(/^error: /, "")
+      .replace(/^Running program '[^']*' failed with an unhandled exception:\n/, "")
+      // The engine looks the value up by the whole name, which is no input's: it finds none.
+      .replace(/^\S+ resource '[^']*': property (\S+) value \{[^]*?\} has a problem: /, "tuneup:$1: ")
+      .trim()
+  );
+}
