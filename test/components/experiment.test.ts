@@ -1,0 +1,150 @@
+import { runtime, type Output } from "@pulumi/pulumi";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Target } from "../../components/target.ts";
+import { readExperiment } from "../../recipe/experiment.ts";
+
+interface Declared {
+  readonly type: string;
+  readonly name: string;
+  readonly inputs: Record<string, unknown>;
+}
+
+const declared: Declared[] = [];
+
+const outputs: Readonly<Record<string, Record<string, unknown>>> = {
+  "tuneup-host:index:Environment": { path: "/d/env/e", torchDevice: "cpu" },
+  "tuneup-host:index:ModelWeights": { path: "/d/models/m", bytes: 269_000_000, revision: "0.1.2" },
+  "tuneup-host:index:Dataset": { path: "/d/datasets/x", names: ["identity"], rows: 16 },
+  "tuneup-host:index:SftJob": { run: "exp-0123456789ab", directory: "/d/runs/exp-0123456789ab" },
+  "tuneup-host:index:ChatEndpoint": { url: "http://127.0.0.1:8400", apiKey: "canary-key", models: ["exp", "base"] },
+  "tuneup-host:index:RunCompletion": { artifact: "/d/runs/exp-0123456789ab/output", steps: 24 },
+};
+
+await runtime.setMocks(
+  {
+    newResource: ({ type, name, inputs }) => {
+      declared.push({ type, name, inputs: inputs as Record<string, unknown> });
+      return { id: `${name}-id`, state: { ...(inputs as object), ...outputs[type] } };
+    },
+    call: ({ inputs }) => inputs as Record<string, unknown>,
+  },
+  "tuneup",
+  "exp",
+);
+
+const { Experiment } = await import("../../components/experiment.ts");
+const { LocalTarget } = await import("../../components/target.ts");
+const { AwsTarget } = await import("../../components/aws-target.ts");
+const { KubernetesTarget } = await import("../../components/kubernetes-target.ts");
+
+function value<T>(output: Output<T>): Promise<T> {
+  return new Promise((resolve) => void output.apply(resolve));
+}
+
+function config(changes: Record<string, unknown> = {}) {
+  const { experiment, faults } = readExperiment({
+    model: { source: "hub", id: "Qwen/Qwen2.5-0.5B-Instruct" },
+    datasets: [{ builtin: "identity", name: "Ada", author: "us" }],
+    train: { template: "qwen" },
+    ...changes,
+  });
+  if (experiment === undefined) throw new Error(JSON.stringify(faults));
+  return experiment;
+}
+
+/** Declares an experiment and waits until all its resources are registered. */
+async function declare(target: Target, changes?: Record<string, unknown>) {
+  const experiment = new Experiment("exp", { config: config(changes), target });
+  await value(experiment.run);
+  if (experiment.endpoint !== undefined) await value(experiment.endpoint.url);
+  if (experiment.completion !== undefined) await value(experiment.completion.steps);
+  return experiment;
+}
+
+function inputsOf(kind: string): Record<string, unknown> {
+  const found = declared.filter(({ type }) => type === `tuneup-host:index:${kind}`);
+  expect(found).toHaveLength(1);
+  return found[0]!.inputs;
+}
+
+beforeEach(() => {
+  declared.length = 0;
+});
+
+describe("Experiment", () => {
+  it("wires each resource's outputs to the next", async () => {
+    await declare(new LocalTarget("exp", { dataDirectory: "/d" }));
+    const host = { kind: "local", dataDirectory: "/d" };
+    expect(inputsOf("Environment")).toEqual({ host, device: "auto" });
+    expect(inputsOf("ModelWeights")).toMatchObject({ host, environment: "/d/env/e" });
+    expect(inputsOf("SftJob")).toMatchObject({
+      host,
+      experiment: "exp",
+      environment: "/d/env/e",
+      device: "cpu",
+      weights: "/d/models/m",
+      datasetPath: "/d/datasets/x",
+      datasetNames: ["identity"],
+    });
+    expect(inputsOf("ChatEndpoint")).toMatchObject({
+      run: "exp-0123456789ab",
+      weights: "/d/models/m",
+      weightsBytes: 269_000_000,
+    });
+    expect(inputsOf("RunCompletion")).toEqual({ host, experiment: "exp", run: "exp-0123456789ab", endpoint: true });
+  });
+
+  it("keeps the endpoint's key a secret", async () => {
+    const { endpoint } = await declare(new LocalTarget("exp", { dataDirectory: "/d" }));
+    expect(await (endpoint!.apiKey as unknown as { isSecret: Promise<boolean> }).isSecret).toBe(true);
+  });
+
+  it("declares no endpoint where serving is off, and does not wait for one", async () => {
+    const { endpoint } = await declare(new LocalTarget("exp", { dataDirectory: "/d" }), { serve: { enabled: false } });
+    expect(endpoint).toBeUndefined();
+    expect(inputsOf("RunCompletion")).toMatchObject({ endpoint: false });
+  });
+
+  it("declares no endpoint where what computes ends after the training, and waits for the artifact", async () => {
+    const { endpoint } = await declare(new LocalTarget("exp", { dataDirectory: "/d" }), { teardown: "after-training" });
+    expect(endpoint).toBeUndefined();
+    expect(declared.some(({ type }) => type.endsWith(":ChatEndpoint"))).toBe(false);
+    expect(inputsOf("RunCompletion")).toMatchObject({ endpoint: false });
+  });
+
+  it("says that an artifact may be let go only where the experiment says so", async () => {
+    const target = new LocalTarget("exp", { dataDirectory: "/d" });
+    await declare(target);
+    expect(inputsOf("SftJob")).not.toHaveProperty("discard");
+    declared.length = 0;
+    await declare(target, { teardown: { discard: true } });
+    expect(inputsOf("SftJob")).toMatchObject({ discard: true });
+  });
+
+  it("leaves the waiting out where `wait` is false", async () => {
+    const { completion } = await declare(new LocalTarget("exp", { dataDirectory: "/d" }), { wait: false });
+    expect(completion).toBeUndefined();
+    expect(declared.some(({ type }) => type.endsWith(":RunCompletion"))).toBe(false);
+  });
+});
+
+describe("targets", () => {
+  it("aws yields an SSH host with the volume as data directory", async () => {
+    const target = new AwsTarget("exp", {
+      instanceTypes: ["g6e.xlarge"],
+      availabilityZone: "eu-central-1a",
+      volumeSizeGiB: 200,
+      address: "i-0abc",
+    });
+    await declare(target);
+    const host = { kind: "ssh", address: "i-0abc", dataDirectory: "/var/lib/tuneup" };
+    for (const kind of ["Environment", "ModelWeights", "Dataset", "SftJob", "ChatEndpoint", "RunCompletion"]) {
+      expect(inputsOf(kind)["host"]).toEqual(host);
+    }
+  });
+
+  it("kubernetes yields a namespace with the volume's mount as data directory", async () => {
+    await declare(new KubernetesTarget("exp", { namespace: "tuning", storage: "100Gi" }));
+    expect(inputsOf("SftJob")["host"]).toEqual({ kind: "kubernetes", namespace: "tuning", dataDirectory: "/data" });
+  });
+});

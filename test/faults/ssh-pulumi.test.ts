@@ -1,0 +1,96 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { isAlive } from "../../agent/processes.ts";
+import { until } from "../agent/runs/harness.ts";
+import { holdUp } from "./hold.ts";
+import { changesIn, expectComplete, expectNoStepLost, expectSentence, expectSound } from "./soundness.ts";
+import { openSshStage, type SshStage } from "./ssh/stage.ts";
+import { type Cli, freezeTrainer, openStage, reportsOf, type Stage } from "./stage.ts";
+
+/** What happens to Pulumi on this machine does not matter to the run on the other one. The trainer is frozen meanwhile. */
+const name = "tiny";
+const maxSteps = 60;
+const endpoint = { serve: { base: false, maxTokens: 8 } };
+let stage: SshStage;
+/** Another checkout of the same repository on another machine: a home and a state of its own. */
+let other: Stage;
+let frozen: Promise<number>;
+let trainer: number;
+let up: Cli;
+
+beforeAll(async () => {
+  stage = await openSshStage();
+  other = await openStage(stage.options);
+  frozen = freezeTrainer(stage, undefined, name, 1);
+  await Promise.all([stage, other].map((each) => each.write(name, maxSteps, endpoint)));
+});
+afterAll(async () => {
+  await other.remove();
+  await stage.remove();
+});
+
+const waits = ["creating RunCompletion", "updating RunCompletion"];
+
+/** The local suite does this at every resource; over ssh one before the run, the run, and one after it. */
+test.each(["Dataset", "SftJob", "ChatEndpoint"])(
+  "killed while %s is made, the next up clears what is left",
+  async (step) => {
+    const before = await stage.pending(name);
+    const held = await holdUp(step, stage, name, maxSteps);
+    up = stage.start("up", name);
+    if (before.length > 0) await until(() => up.said().includes(`was cut off at: ${before.join(", ")}.`) || up.over());
+    await until(async () => (await stage.pending(name)).length === 0 || up.over());
+    await stage.killAt(up, name, `creating ${step}`);
+    expect(await stage.pending(name), up.said()).toContain(`creating ${step}`);
+    held?.release();
+  },
+);
+
+test("Ctrl-C once ends the command and leaves the run", async () => {
+  up = stage.start("up", name);
+  trainer = await frozen;
+  await stage.began(up, name, ...waits);
+  up.interrupt();
+  const { code, said } = await up.ended;
+  expect(code).toBe(130);
+  expect(said).toContain("goes on");
+  expect(isAlive(trainer)).toBe(true);
+});
+
+test("Ctrl-C twice leaves a record of the wait, which the next up clears", async () => {
+  up = stage.start("up", name);
+  await stage.began(up, name, ...waits);
+  up.interrupt();
+  up.interrupt();
+  expect((await up.ended).code).not.toBe(0);
+  expect(isAlive(trainer)).toBe(true);
+  up = stage.start("up", name);
+  await stage.began(up, name, ...waits);
+  up.interrupt();
+  expect((await up.ended).code).toBe(130);
+});
+
+test("with Pulumi's state deleted, adopt finds the run on the host and takes it over", async () => {
+  expectSentence(await stage.tuneup("adopt", "nothing"), /nothing/);
+  await rm(join(stage.home, "state"), { recursive: true });
+  up = stage.start("adopt", name);
+  await stage.began(up, name, ...waits);
+  expect(up.said()).toContain((await stage.run(name)).directory.split("/").at(-1));
+  expect(isAlive(trainer)).toBe(true);
+  expect(reportsOf(await stage.run(name)).filter(({ kind }) => kind === "start")).toHaveLength(1);
+});
+
+test("two ups at once from two checkouts have one run, and both come to its end", async () => {
+  const second = other.start("up", name);
+  await other.began(second, name, ...waits);
+  expect(up.over(), up.said()).toBe(false);
+  process.kill(trainer, "SIGCONT");
+  for (const { code, said } of [await up.ended, await second.ended]) expect(code, said).toBe(0);
+  await expectComplete(other, name);
+  await expectSound(stage, name);
+  await expectNoStepLost(stage, name);
+  expect(reportsOf(await stage.run(name)).filter(({ kind }) => kind === "start")).toHaveLength(1);
+  const again = await other.tuneup("up", name);
+  expect(changesIn(again.said), again.said).toEqual([]);
+});

@@ -1,0 +1,53 @@
+import { describe, expect, it } from "vitest";
+import { Fault } from "../../recipe/fault.ts";
+import { readRunnableExperiment } from "../../recipe/runnable-experiment.ts";
+
+const sha256 = "a".repeat(64);
+const config = {
+  model: { source: "path", id: "models/qwen", adapter: "saves/first,local-123456789abc" },
+  datasets: [
+    { path: "data/faq.jsonl" },
+    { datasetInfo: "../lf/data/dataset_info.json", names: ["a"] },
+    { hub: "org/name" },
+    { url: "https://example.com/a.json", sha256 },
+  ],
+  train: { template: "qwen" },
+};
+
+describe("readRunnableExperiment", () => {
+  it("makes every path of the file absolute, and nothing else", () => {
+    const { experiment } = readRunnableExperiment(config, "/project");
+    expect(experiment?.model).toMatchObject({
+      id: "/project/models/qwen",
+      adapter: "/project/saves/first,local-123456789abc",
+    });
+    expect(experiment?.datasets).toEqual([
+      { path: "/project/data/faq.jsonl" },
+      { datasetInfo: "/lf/data/dataset_info.json", names: ["a"] },
+      { hub: "org/name" },
+      { url: "https://example.com/a.json", sha256 },
+    ]);
+  });
+
+  it("leaves hub ids and names of runs as they are", () => {
+    const { experiment } = readRunnableExperiment(
+      { ...config, model: { source: "hub", id: "Qwen/Qwen2.5-7B", adapter: "local-123456789abc" } },
+      "/project",
+    );
+    expect(experiment?.model).toEqual({ source: "hub", id: "Qwen/Qwen2.5-7B", adapter: "local-123456789abc" });
+  });
+
+  it.each([
+    [{ target: "aws" }, "target: aws is not in this release yet. Use `tuneup:target: local` or `ssh`."],
+    [{ target: "ssh" }, /^compute.host: is required/],
+    [{ compute: { host: "my-gpu" } }, /^compute.host: has no meaning for the target local/],
+    [{ storage: { dataDirectory: "~/data" } }, /^storage.dataDirectory: must be an absolute path, got "~\/data"/],
+    [{ teardown: "after-idle" }, /^teardown.when: must be keep or after-training for the target local, got after-idle/],
+    [{ serve: { host: "0.0.0.0", tls: "off" } }, /^serve.tls: must not be off while serve.host is 0.0.0.0/],
+    [{ serve: { port: 99999 } }, /^serve.port: must be at most 65535/],
+  ])("refuses %j", (keys, expected) => {
+    const { faults } = readRunnableExperiment({ ...config, ...keys }, "/project");
+    const sentences = (faults ?? []).map((facts) => new Fault(facts).sentence);
+    expect(sentences).toEqual([typeof expected === "string" ? expected : (expect.stringMatching(expected) as unknown)]);
+  });
+});
