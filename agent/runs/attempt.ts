@@ -157,6 +157,8 @@ export class Attempt {
         await journal.metric({ ...metricOf(report), ...measured("tokensPerSecond", this.#pace.tokensPerSecond) });
         break;
       case "checkpoint":
+        // A fast trainer does not report each step, and the last one before a stop may be among those.
+        journal.update({ step: report.step });
         await journal.event("checkpoint", `checkpoint at step ${report.step}, ${report.bytes} bytes`);
         break;
       case "fault":

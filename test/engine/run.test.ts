@@ -132,6 +132,9 @@ test("a run trains to its last step and leaves adapter, curve and manifest", asy
 test("killed, torn, stopped and orphaned on its way, a run ends with what the undisturbed one has", async () => {
   const run = "tiny-2";
   const { output, torn, trainerLock } = paths(run);
+  // What a try before this one left.
+  await killRun(paths(run));
+  rmSync(paths(run).directory, { recursive: true, force: true });
 
   await declare(run);
   await saved(run, 10, 1);

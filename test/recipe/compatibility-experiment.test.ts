@@ -130,7 +130,7 @@ describe("an experiment in preview", () => {
     [
       "several GPUs with DeepSpeed elsewhere",
       { deepspeed: { zero_optimization: { stage: 3 } } },
-      { target: "ssh", compute: { gpus: 2 } },
+      { target: "aws", compute: { gpus: 2 } },
     ],
     [
       "a second adapter on the first",

@@ -11,6 +11,8 @@ import { tryLock } from "../../../agent/lock.ts";
 export interface FakePlan {
   readonly steps?: number;
   readonly saveEvery?: number;
+  /** Reports every so many steps, as the real one does where they are short. Default: each. */
+  readonly reportEvery?: number;
   /** Waits before reporting the step after this one. */
   readonly hold?: number;
   /** Attempts that wait there. Default: all. */
@@ -121,7 +123,7 @@ for (let step = first + 1; step <= steps; step++) {
   stopIfAsked(step - 1, true);
   trouble(step);
   await delay(5);
-  report("step", { step, total: steps, tokens: step * 100 });
+  if (step % (plan.reportEvery ?? 1) === 0) report("step", { step, total: steps, tokens: step * 100 });
   report("log", { step, epoch: step / steps, loss: 2 / step, learningRate: 0.001, gradNorm: 1, tokens: step * 100 });
   if (step % (plan.saveEvery ?? 2) === 0) checkpoint(step);
 }

@@ -121,6 +121,13 @@ describe("waiting", () => {
 });
 
 describe("stopping", () => {
+  test("says the step of its checkpoint, also where that step was too short to be reported", async () => {
+    host.plan({ reportEvery: 3, hold: 5 });
+    await declare();
+    await host.held();
+    expect((await stop()).status).toMatchObject({ state: "stopped", step: 5 });
+  });
+
   test("saves a checkpoint, and the next declaration goes on from it", async () => {
     host.plan({ steps: 8, hold: 5 });
     await declare();
