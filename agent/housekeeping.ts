@@ -79,7 +79,12 @@ export const usage: Handler<"usage"> = async ({ dataDirectory, experiment }) => 
   const models = (await namesIn(layout.models)).map((name) =>
     measure(`weights ${name} (shared)`, join(layout.models, name)),
   );
-  const shared = await Promise.all([...environments, ...models, measure("caches (shared)", `${layout.root}/cache`)]);
+  const shared = await Promise.all([
+    ...environments,
+    ...models,
+    measure("pushed packages (shared)", layout.wheels),
+    measure("caches (shared)", `${layout.root}/cache`),
+  ]);
   return [...own, ...shared.flat()];
 };
 

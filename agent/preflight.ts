@@ -7,8 +7,8 @@ import { randomBytes } from "node:crypto";
 import { layoutOf, type Layout } from "../recipe/layout.ts";
 import { endpointStatus } from "../recipe/lifecycle.ts";
 import type { CommandInput, Handler } from "./context.ts";
-import { findEnvironment } from "./environment/read.ts";
-import { driverTrouble, findGpus } from "./environment/gpus.ts";
+import { deviceOf, findEnvironment } from "./environment/read.ts";
+import { findGpus } from "./environment/gpus.ts";
 import { environmentLock } from "./environment/identity.ts";
 import { findPython } from "./environment/python.ts";
 import { makeFolder, readRecord } from "./files.ts";
@@ -19,15 +19,15 @@ import { isLocked } from "./lock.ts";
 export const preflight: Handler<"preflight"> = async ({ dataDirectory, port, extras }) => {
   const layout = layoutOf(dataDirectory);
   const unwritable = await whyUnwritable(dataDirectory);
-  const [python, gpus, portState, diskFreeBytes] = await Promise.all([
+  const [python, found, portState, diskFreeBytes] = await Promise.all([
     findPython(unwritable === undefined ? `${layout.tools}/python.json` : undefined),
     findGpus(),
     port === undefined ? undefined : statePort(layout, port),
     freeBytes(dataDirectory).catch(() => 0),
   ]);
-  const trouble = gpus.length > 0 ? undefined : await driverTrouble();
+  const { gpus, trouble } = found;
   const lock = environmentLock(extras);
-  const environment = await findEnvironment(layout, lock, gpus.length > 0 ? "cuda" : "cpu").catch(() => null);
+  const environment = await findEnvironment(layout, lock, deviceOf(found)).catch(() => null);
   return {
     platform: platform(),
     arch: arch(),

@@ -23,6 +23,20 @@ export function parseGpus(text: string): ListedGpu[] {
     );
 }
 
+/**
+ * Why a machine's GPUs can't be used where nvidia-smi lists none, in words that follow a colon; undefined where there is none to use.
+ * `failure`: what nvidia-smi said when it failed; `hardware`: PCI addresses of the GPUs that the kernel knows of.
+ */
+export function gpuTrouble(failure: string | undefined, hardware: readonly string[]): string | undefined {
+  if (failure !== undefined && !/no devices were found/i.test(failure))
+    return `nvidia-smi says ${JSON.stringify(failure)}`;
+  if (hardware.length === 0) return undefined;
+  const where = `there is an NVIDIA GPU at PCI address ${hardware.join(", ")}`;
+  return failure === undefined
+    ? `${where}, and nvidia-smi is missing or lists none`
+    : `${where}, and nvidia-smi says ${JSON.stringify(failure)}`;
+}
+
 /** Like CUDA: the listed indices or UUID prefixes, up to the first that does not exist; unset means all. */
 export function visibleGpus(gpus: readonly ListedGpu[], visible: string | undefined): Gpu[] {
   const chosen: ListedGpu[] = [];

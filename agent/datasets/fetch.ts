@@ -16,6 +16,8 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
   /** Sent as a bearer token to a hub; a file behind another address never gets it. */
   readonly token?: string | undefined;
+  /** Sent with every request for this file, wherever it lies. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly onBytes?: (bytes: number) => void;
   /** Before each further try; tests shorten it. */
   readonly pauseMs?: number;
@@ -57,12 +59,14 @@ export async function fetchFile(file: RemoteFile, folder: string, options: Fetch
   throw failed(file, reason);
 }
 
-async function download(file: RemoteFile, part: string, { signal, token, onBytes }: FetchOptions): Promise<void> {
+async function download(file: RemoteFile, part: string, options: FetchOptions): Promise<void> {
+  const { signal, token, onBytes } = options;
   const have = (await sizeOf(part)) ?? 0;
   if (file.bytes !== undefined && have >= file.bytes && have > 0) return;
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), silenceMs);
   const headers = {
+    ...options.headers,
     ...(have > 0 ? { range: `bytes=${have}-` } : {}),
     ...(token === undefined || file.hub !== true ? {} : { authorization: `Bearer ${token}` }),
   };

@@ -12,17 +12,26 @@ export function ask(file: string, words: readonly string[]): Promise<string | un
   });
 }
 
-/** Why a short command that is there fails, by its first words; undefined if it is missing or does well. */
-export function askWhy(file: string, words: readonly string[]): Promise<string | undefined> {
+/** What a short command that must not be believed blindly answered. */
+export interface Answer {
+  /** Its stdout, if it did well. */
+  readonly said?: string;
+  /** Why it did not, by its first words; neither of them if it is missing. */
+  readonly failure?: string;
+}
+
+/** Asks a short command that has `milliseconds` to answer. */
+export function askWhy(file: string, words: readonly string[], milliseconds: number): Promise<Answer> {
   return new Promise((resolve) => {
-    const options = { env: childEnvironment(), timeout: 10_000 };
+    const options = { env: childEnvironment(), timeout: milliseconds, killSignal: "SIGKILL" } as const;
     execFile(file, words, options, (error, stdout, stderr) => {
-      if (error === null || error.code === "ENOENT" || error.code === "EACCES") {
-        resolve(undefined);
-        return;
+      if (error === null) resolve({ said: stdout });
+      else if (error.code === "ENOENT" || error.code === "EACCES") resolve({});
+      else if (error.killed === true) resolve({ failure: `it did not answer within ${milliseconds / 1000} s` });
+      else {
+        const first = `${stdout}\n${stderr}`.split("\n").find((line) => line.trim() !== "") ?? "";
+        resolve({ failure: first.trim() || `it ended with ${error.code ?? error.signal ?? "an error"}` });
       }
-      const [said = ""] = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
-      resolve(error.killed === true ? "it did not answer within 10 s" : said.trim() || `it ended with ${error.code}`);
     }).stdin?.end();
   });
 }

@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { Fault } from "../../recipe/fault.ts";
@@ -10,10 +11,11 @@ import { bytesBelow } from "../files.ts";
 import { buildOnce } from "../folders.ts";
 import { pythonScript } from "../scripts.ts";
 import type { Gpu } from "../../recipe/gpus.ts";
-import { driverTrouble, findGpus } from "./gpus.ts";
+import { findGpus } from "./gpus.ts";
 import { environmentLock, environmentName } from "./identity.ts";
 import { createVenv, installPackages, installShare, selfTestSeconds } from "./install.ts";
 import { requirePython } from "./python.ts";
+import { requireInWheels, routeOf } from "./pushed.ts";
 import { findEnvironment, readEnvironment } from "./read.ts";
 import { chooseRoute, type TorchRoute } from "./route.ts";
 import { ensureUv } from "./uv.ts";
@@ -21,22 +23,24 @@ import { ensureUv } from "./uv.ts";
 /** Builds the locked environment with its extras for the device, or finds it. `auto` is the GPU if nvidia-smi lists one. */
 export const environmentEnsure: Handler<"environment-ensure"> = async (input, context) => {
   const layout = layoutOf(input.dataDirectory);
-  const gpus = input.device === "cpu" ? [] : await findGpus();
+  const { gpus, trouble } = input.device === "cpu" ? { gpus: [] } : await findGpus();
+  if (trouble !== undefined) throw brokenDriver(trouble);
   const device = resolveDevice(input.device, gpus);
-  if (input.device === "auto" && device === "cpu") await requireNoBrokenDriver();
   const extras = input.extras ?? [];
   const lock = environmentLock(extras);
   const path = `${layout.env}/${environmentName(lock, device)}`;
+  const pushed = input.wheels === undefined ? undefined : requireInWheels(input.wheels, layout);
   const { record, created } = await buildOnce(
     {
       path,
       lock: `${layout.locks}/env-${environmentName(lock, device)}`,
       what: "the Python environment",
       read: () => readEnvironment(path),
-      build: (folder) => build({ layout, folder, lock, device, gpus, extras }, context),
+      build: (folder) => build({ layout, folder, lock, device, gpus, extras, pushed }, context),
     },
     context,
   );
+  if (pushed !== undefined) await rm(pushed, { recursive: true, force: true, maxRetries: 5 });
   return { path, record, created };
 };
 
@@ -60,14 +64,12 @@ export function resolveDevice(asked: "auto" | "cpu" | "cuda", gpus: readonly Gpu
 }
 
 /** Training on the CPU because a driver is broken would be found out after hours. */
-async function requireNoBrokenDriver(): Promise<void> {
-  const trouble = await driverTrouble();
-  if (trouble === undefined) return;
-  throw new Fault({
+function brokenDriver(trouble: string): Fault {
+  return new Fault({
     code: "cuda-unusable",
     property: "compute.device",
-    message: `The NVIDIA driver of this machine does not work: nvidia-smi says ${JSON.stringify(trouble)}.`,
-    next: "Repair the driver (after an update of the kernel or of the driver: reboot), or set `tuneup:compute.device` to cpu to train without the GPU.",
+    message: `The NVIDIA driver of this machine does not work: ${trouble}.`,
+    next: "Install or repair the driver (after an update of the kernel or of the driver: reboot), or set `tuneup:compute.device` to cpu to train without the GPU.",
     blame: "infrastructure",
   });
 }
@@ -79,18 +81,19 @@ interface Plan {
   readonly device: "cpu" | "cuda";
   readonly gpus: readonly Gpu[];
   readonly extras: readonly Variant[];
+  /** Folder of pushed packages, all that it is made of; undefined: they come from the index. */
+  readonly pushed?: string | undefined;
 }
 
-async function build(
-  { layout, folder, lock, device, gpus, extras }: Plan,
-  context: Context,
-): Promise<EnvironmentRecord> {
+async function build(plan: Plan, context: Context): Promise<EnvironmentRecord> {
+  const { layout, folder, lock, device, gpus, extras, pushed } = plan;
   const python = await requirePython(`${layout.tools}/python.json`);
-  const uv = await ensureUv(layout, python, context);
+  const ready = pushed === undefined ? undefined : routeOf(pushed, device);
+  const uv = await ensureUv(layout, python, context, pushed);
   context.progress({ message: `making a virtual environment with Python ${python.version}` });
-  await createVenv(folder, python, uv, context);
-  const route = await chooseRoute({ device, gpus, uv, python: python.path }, context);
-  await installPackages({ folder, python, uv, route, extras }, context);
+  await createVenv({ folder, python, uv, pushed }, context);
+  const route = ready ?? (await chooseRoute({ device, gpus, uv, python: python.path }, context));
+  await installPackages({ folder, python, uv, route, extras, pushed }, context);
   const tested = device === "cuda" ? "GPU" : "CPU";
   context.progress({
     message: `testing the environment on the ${tested}`,
@@ -124,7 +127,7 @@ type SelfTestFacts = z.infer<typeof selfTestFacts>;
 
 /** Runs agent/python/selftest.py. Throws Fault `cuda-unusable` or `environment-broken`: a GPU that torch can't use is never left aside silently. */
 export async function selfTest(
-  { layout, folder, device, gpus, extras }: Omit<Plan, "lock">,
+  { layout, folder, device, gpus, extras }: Omit<Plan, "lock" | "pushed">,
   context: Context,
 ): Promise<SelfTestFacts> {
   const python = join(folder, "bin", "python");

@@ -1,24 +1,27 @@
-import { type Gpu, parseGpus, visibleGpus } from "../../recipe/gpus.ts";
-import { ask, askWhy } from "./ask.ts";
+import { type Gpu, gpuTrouble, parseGpus, visibleGpus } from "../../recipe/gpus.ts";
+import { askWhy } from "./ask.ts";
+import { nvidiaHardware } from "./nvidia-hardware.ts";
 
-/**
- * Why the NVIDIA driver of this machine does not work, in its own words: nvidia-smi is there and fails, as after an update of the kernel.
- * Undefined where it works, where there is none, where it knows of no GPU, and where CUDA_VISIBLE_DEVICES hides all on purpose.
- */
-export async function driverTrouble(visible = process.env["CUDA_VISIBLE_DEVICES"]): Promise<string | undefined> {
-  if (visible === "" || visible === "-1") return undefined;
-  const said = await askWhy("nvidia-smi", ["--list-gpus"]);
-  return said === undefined || /no devices were found/i.test(said) ? undefined : said;
+/** The GPUs that are ours to use; where there are none, perhaps why. */
+export interface FoundGpus {
+  readonly gpus: readonly Gpu[];
+  /** Why none is listed although there seems to be one, in words that follow a colon. Never where CUDA_VISIBLE_DEVICES hides all on purpose. */
+  readonly trouble?: string;
 }
 
+/** Waking the GPUs of a large machine whose driver is not kept loaded takes several seconds. */
+const patience = 30_000;
+
 /**
- * The NVIDIA GPUs that `nvidia-smi` lists, less those that CUDA_VISIBLE_DEVICES hides. Empty without a driver.
- * A driver that doesn't answer within 10 s counts as none.
+ * The NVIDIA GPUs that `nvidia-smi` lists, less those that CUDA_VISIBLE_DEVICES hides. None without a driver, but a driver that fails or
+ * does not answer within 30 s, and hardware that no driver lists, are told as trouble: they are no reason to train on the CPU.
  */
-export async function findGpus(visible = process.env["CUDA_VISIBLE_DEVICES"]): Promise<Gpu[]> {
-  const answer = await ask("nvidia-smi", [
-    "--query-gpu=index,uuid,name,memory.total,driver_version",
-    "--format=csv,noheader,nounits",
-  ]);
-  return answer === undefined ? [] : visibleGpus(parseGpus(answer), visible);
+export async function findGpus(visible = process.env["CUDA_VISIBLE_DEVICES"]): Promise<FoundGpus> {
+  if (visible === "" || visible === "-1") return { gpus: [] };
+  const words = ["--query-gpu=index,uuid,name,memory.total,driver_version", "--format=csv,noheader,nounits"];
+  const answer = await askWhy("nvidia-smi", words, patience);
+  const listed = answer.said === undefined ? [] : parseGpus(answer.said);
+  if (listed.length > 0) return { gpus: visibleGpus(listed, visible) };
+  const trouble = gpuTrouble(answer.failure, await nvidiaHardware());
+  return { gpus: [], ...(trouble === undefined ? {} : { trouble }) };
 }

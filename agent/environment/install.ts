@@ -7,6 +7,7 @@ import type { Context } from "../context.ts";
 import { diskFullFault, formatBytes, freeBytes, saysDiskFull } from "../folders.ts";
 import type { Variant } from "../../recipe/variants.ts";
 import { baseLock, torchLock, variantLock } from "./identity.ts";
+import { offlineVariables, offlineWords } from "./pushed.ts";
 import type { Python } from "./python.ts";
 import { pinsOf, type TorchRoute } from "./route.ts";
 import { uvVariables } from "./uv-variables.ts";
@@ -25,21 +26,26 @@ export interface Installation {
   readonly route: TorchRoute;
   /** What it has beyond the base. */
   readonly extras: readonly Variant[];
+  /** Folder of pushed packages, all that is installed from; undefined: the index. */
+  readonly pushed?: string | undefined;
 }
 
 /** Makes the virtual environment in `folder` (it may be renamed afterwards). */
-export async function createVenv(folder: string, python: Python, uv: string, context: Context): Promise<void> {
+export async function createVenv(
+  { folder, python, uv, pushed }: Omit<Installation, "route" | "extras">,
+  context: Context,
+): Promise<void> {
   const { exitCode, stderr } = await runAttached(
     uv,
     ["venv", "--quiet", "--relocatable", "--no-project", "--allow-existing", "--python", python.path, folder],
-    { python: python.path, signal: context.signal, environment: uvVariables() },
+    { python: python.path, signal: context.signal, environment: variables(pushed) },
   );
   if (exitCode !== 0) throw await installFault(stderr, folder);
 }
 
 /** Installs the locked packages, torch by its route, with progress. Throws Fault `disk-full`, `install-failed`. */
 export async function installPackages(installation: Installation, context: Context): Promise<void> {
-  const { folder, route, extras } = installation;
+  const { folder, route, extras, pushed } = installation;
   await writeFile(join(folder, "base.lock"), baseLock());
   await writeFile(join(folder, "torch.lock"), torchLock());
   for (const name of extras) await writeFile(join(folder, `${name}.lock`), variantLock(name));
@@ -47,6 +53,13 @@ export async function installPackages(installation: Installation, context: Conte
   // Some packages (jieba, deepspeed, ...) are there as source only: what builds them is pinned too.
   const builders = ["--build-constraints", join(folder, "base.lock")];
   const locked = ["--no-deps", "--require-hashes", ...builders, ...locks];
+  if (pushed !== undefined) {
+    // Another build of torch than torch.lock's comes with a lock of its own, whose hashes are those of the files that were sent: the transfer's
+    // sha256 vouches for it, as TLS does where the host fetches that build itself. All other files are held against our own locks once more.
+    const torch = route.source === "index" ? join(pushed, "torch.lock") : join(folder, "torch.lock");
+    await install([...offlineWords(pushed), ...locked, "-r", torch], installation, context);
+    return;
+  }
   if (route.source === "pypi") {
     await install([...locked, "-r", join(folder, "torch.lock")], installation, context);
     return;
@@ -58,13 +71,13 @@ export async function installPackages(installation: Installation, context: Conte
 }
 
 async function install(words: readonly string[], installation: Installation, context: Context): Promise<void> {
-  const { folder, uv, route } = installation;
+  const { folder, route } = installation;
   const python = join(folder, "bin", "python");
   const dry = await uvInstall(["--dry-run", ...words], installation, context);
   if (dry.exitCode !== 0) throw await installFault(dry.stderr, folder);
   const plan = readPlan(dry.stderr);
   await requireSpace(plan, installation, context);
-  const { result, follow } = start(uv, python, words, context);
+  const { result, follow } = start(installation, python, words, context);
   const stop = reportInstall({ ...follow, plan, folder, bytes: route.bytes }, context);
   try {
     const { exitCode, stderr } = await result;
@@ -74,21 +87,25 @@ async function install(words: readonly string[], installation: Installation, con
   }
 }
 
-function uvInstall(words: readonly string[], { uv, folder }: Installation, context: Context) {
+function uvInstall(words: readonly string[], { uv, folder, pushed }: Installation, context: Context) {
   const python = join(folder, "bin", "python");
   return runAttached(uv, ["pip", "install", "--python", python, ...words], {
     python,
     signal: context.signal,
-    environment: uvVariables(),
+    environment: variables(pushed),
   });
 }
 
-function start(uv: string, python: string, words: readonly string[], context: Context) {
+function variables(pushed: string | undefined): Record<string, string> {
+  return { ...uvVariables(), ...(pushed === undefined ? {} : offlineVariables(pushed)) };
+}
+
+function start({ uv, pushed }: Installation, python: string, words: readonly string[], context: Context) {
   const follow: { pid?: number } = {};
   const result = runAttached(uv, ["pip", "install", "--quiet", "--python", python, ...words], {
     python,
     signal: context.signal,
-    environment: uvVariables(),
+    environment: variables(pushed),
     onStart: (pid) => (follow.pid = pid),
   });
   return { result, follow };
@@ -108,9 +125,16 @@ export function readPlan(said: string): InstallPlan {
 }
 
 /** With most packages to download, the disk must hold them all; from a warm cache on the same disk they are hard links. */
-async function requireSpace(plan: InstallPlan, { folder, route, uv }: Installation, context: Context): Promise<void> {
+async function requireSpace(
+  plan: InstallPlan,
+  { folder, route, uv, pushed }: Installation,
+  context: Context,
+): Promise<void> {
   if (plan.downloads <= plan.packages / 2) return;
-  const { stdout } = await runAttached(uv, ["cache", "dir"], { signal: context.signal, environment: uvVariables() });
+  const { stdout } = await runAttached(uv, ["cache", "dir"], {
+    signal: context.signal,
+    environment: variables(pushed),
+  });
   for (const place of [dirname(folder), stdout.trim()].filter((path) => path !== "")) {
     if ((await freeBytes(place)) < route.bytes) throw await diskFullFault("the Python environment", place, route.bytes);
   }

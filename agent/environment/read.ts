@@ -4,7 +4,7 @@ import type { Layout } from "../../recipe/layout.ts";
 import { environmentRecord, type EnvironmentRecord } from "../../recipe/lifecycle.ts";
 import { readRecord } from "../files.ts";
 import { completeFile } from "../folders.ts";
-import { findGpus } from "./gpus.ts";
+import { findGpus, type FoundGpus } from "./gpus.ts";
 import { environmentName } from "./identity.ts";
 
 /**
@@ -23,8 +23,13 @@ export async function findEnvironment(
     if (record?.lock === lock) found.push({ path, record });
   }
   if (found.length < 2) return found[0] ?? null;
-  const device = preferred ?? ((await findGpus()).length > 0 ? "cuda" : "cpu");
+  const device = preferred ?? deviceOf(await findGpus());
   return found.find(({ record }) => record.device === device) ?? null;
+}
+
+/** What this host trains on. A GPU that can't be asked just now is one all the same. */
+export function deviceOf({ gpus, trouble }: FoundGpus): "cpu" | "cuda" {
+  return gpus.length > 0 || trouble !== undefined ? "cuda" : "cpu";
 }
 
 /** The record of the environment at `path`; undefined if it is missing, incomplete or without its Python. */

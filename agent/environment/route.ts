@@ -30,7 +30,7 @@ const macos: TorchRoute = { source: "pypi", words: [], bytes: 1.2e9 };
 export const leastDriver = 580;
 
 /** What runs on older drivers, down to 525 (CUDA's minor version compatibility). */
-const olderBuild = "cu126";
+export const olderBuild = "cu126";
 
 /** The pins of torch and torchaudio as this route has them. */
 export function pinsOf({ build }: TorchRoute): string[] {
@@ -43,6 +43,12 @@ function mirrorRoute(mirror: string, device: "cpu" | "cuda", driver: string | un
   const build = device === "cpu" ? "cpu" : olderBuild;
   const { bytes } = device === "cpu" ? cpuIndex : cudaIndex;
   return { source: "index", words: ["--find-links", `${mirror}${build}/`], build, bytes };
+}
+
+/** The route of packages that were pushed; `hasOwnLock`: torch is a build of PyTorch's. */
+export function pushedRoute(device: "cpu" | "cuda", hasOwnLock: boolean): TorchRoute {
+  if (!hasOwnLock) return pypi;
+  return { ...(device === "cpu" ? cpuIndex : cudaIndex), words: [] };
 }
 
 /** Chooses the route for `device` and says why in the log. Throws Fault `driver-too-old`. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmod, copyFile, cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { existsSync } from "node:fs";
 import { z } from "zod";
@@ -21,8 +21,8 @@ export const pinnedUv = "0.13.9";
 
 const uvRecord = z.object({ version: z.string(), source: z.string() });
 
-/** Path of a usable uv: on PATH, in `tools/`, else installed there from PyPI. Throws Fault `uv-missing`. */
-export async function ensureUv(layout: Layout, python: Python, context: Context): Promise<string> {
+/** Path of a usable uv: on PATH, in `tools/`, else installed there from PyPI, or from the folder `pushed`. Throws Fault `uv-missing`. */
+export async function ensureUv(layout: Layout, python: Python, context: Context, pushed?: string): Promise<string> {
   const onPath = await uvOnPath(context);
   if (onPath !== undefined) return onPath;
   const path = `${layout.tools}/uv-${pinnedUv}`;
@@ -33,7 +33,7 @@ export async function ensureUv(layout: Layout, python: Python, context: Context)
       what: `uv ${pinnedUv}`,
       expectedBytes: 60e6,
       read: async () => (existsSync(`${path}/uv`) ? await readRecord(`${path}/${completeFile}`, uvRecord) : undefined),
-      build: (folder) => install(folder, python, context),
+      build: (folder) => install(folder, pushed === undefined ? fromIndex : fromWheel(pushed), { python, context }),
     },
     context,
   );
@@ -59,13 +59,31 @@ export function isRecent(answer: string): boolean {
   return index < 0 || (parts[index] ?? 0) > (leastUv[index] ?? 0);
 }
 
-async function install(folder: string, python: Python, context: Context): Promise<z.infer<typeof uvRecord>> {
+/** A way to uv: its name, and what it does. */
+type UvRoute = readonly [name: string, place: (folder: string, python: Python, context: Context) => Promise<void>];
+
+const fromIndex: readonly UvRoute[] = [
+  ["pip", byPip],
+  ["index", byIndex],
+];
+
+const fromWheel = (pushed: string): readonly UvRoute[] => [
+  ["the pushed wheel", (folder, python, context) => byWheel(pushed, folder, python, context)],
+];
+
+interface Working {
+  readonly python: Python;
+  readonly context: Context;
+}
+
+async function install(
+  folder: string,
+  routes: readonly UvRoute[],
+  { python, context }: Working,
+): Promise<z.infer<typeof uvRecord>> {
   const reasons: string[] = [];
-  for (const [source, route] of [
-    ["pip", byPip],
-    ["index", byIndex],
-  ] as const) {
-    context.progress({ message: `installing uv ${pinnedUv} from PyPI (17 MB, by ${source})` });
+  for (const [source, route] of routes) {
+    context.progress({ message: `installing uv ${pinnedUv} (17 MB, by ${source})` });
     try {
       await route(folder, python, context);
       const { stdout, stderr } = await runAttached(`${folder}/uv`, ["--version"], { signal: context.signal });
@@ -79,7 +97,7 @@ async function install(folder: string, python: Python, context: Context): Promis
   }
   throw new Fault({
     code: "uv-missing",
-    message: `uv ${leastUv.join(".")} or newer is neither on PATH nor could it be installed from PyPI (${reasons.join("; ")}).`,
+    message: `uv ${leastUv.join(".")} or newer is neither on PATH nor could it be installed (${reasons.join("; ")}).`,
     next: "Install uv by hand (https://docs.astral.sh/uv/) or make PyPI or a mirror of it (PIP_INDEX_URL) reachable.",
     blame: "infrastructure",
   });
@@ -119,9 +137,21 @@ async function byIndex(folder: string, python: Python, context: Context): Promis
     .files.find(({ filename }) => pattern.test(filename));
   if (wheel === undefined) throw new Error(`no wheel of uv ${pinnedUv} for ${process.platform} ${process.arch}`);
   const bytes = await get(new URL(wheel.url, `${index}/uv/`).href, signal, "*/*");
+  await unpack(wheel.filename, bytes, folder, { python, context });
+}
+
+/** Of what was sent to a host without a way to an index. */
+async function byWheel(pushed: string, folder: string, python: Python, context: Context): Promise<void> {
+  const pattern = wheelPattern(process.platform, process.arch);
+  const wheel = (await readdir(pushed)).find((name) => pattern.test(name));
+  if (wheel === undefined) throw new Error(`no wheel of uv ${pinnedUv} in ${pushed}`);
+  await unpack(wheel, await readFile(join(pushed, wheel)), folder, { python, context });
+}
+
+async function unpack(filename: string, bytes: Buffer, folder: string, { python, context }: Working): Promise<void> {
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   if (!asset("agent/environment/uv.lock").includes(`sha256:${sha256}`)) {
-    throw new Error(`${wheel.filename} has the hash ${sha256}, which is not the pinned one`);
+    throw new Error(`${filename} has the hash ${sha256}, which is not the pinned one`);
   }
   await mkdir(`${folder}/package`);
   await writeFile(`${folder}/uv.whl`, bytes);

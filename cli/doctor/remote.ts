@@ -80,10 +80,8 @@ function egress({ egress: reached, environment }: Facts, tell: Say): Check[] {
   const name = tell("doctor.name.egress");
   const names = { pypi: "PyPI", huggingface: "Hugging Face", modelscope: "ModelScope" };
   const hubs = (["pypi", "huggingface", "modelscope"] as const).filter((hub) => reached[hub]).map((hub) => names[hub]);
-  // Weights and data are pushed; an environment is made where it is used.
-  if (!reached.pypi && environment === null) {
-    const [detail, next] = [tell("doctor.egress.pypi"), tell("doctor.egress.next")];
-    return [{ name, state: "warning", detail, next }];
+  if (!reached.pypi && hubs.length > 0 && environment === null) {
+    return [{ name, state: "note", detail: tell("doctor.egress.pypi") }];
   }
   return hubs.length > 0
     ? [{ name, state: "ok", detail: tell("doctor.egress.ok", { hubs: hubs.join(", ") }) }]

@@ -3,12 +3,13 @@ import { environmentLock } from "../../agent/environment/identity.ts";
 import { unusableGpu } from "../../checks/usable-gpus.ts";
 import { connect } from "../../hosts/connect.ts";
 import { environmentBytes } from "../../recipe/estimates/disk.ts";
-import { Fault, type FaultFacts } from "../../recipe/fault.ts";
+import type { FaultFacts } from "../../recipe/fault.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
 import { variantNames } from "../../recipe/variants.ts";
 import { reaches } from "../egress.ts";
-import { type CheckFailure, type Health, healthy, type ResourceKind } from "../kind.ts";
+import { type CheckFailure, type Health, healthy, type ResourceKind, type Work } from "../kind.ts";
+import { pushEnvironment } from "../push-environment.ts";
 import { hasUnknown, type Wire } from "../values.ts";
 
 const inputs = z.object({
@@ -47,11 +48,15 @@ export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = 
 
   id: ({ host }) => `environment@${host.dataDirectory}`,
 
-  async ensure({ host: spec, device, extras }, { host, options }) {
-    if (!host.isHere && (await host.run("environment-read", { lock: environmentLock(extras) }, options)) === null) {
-      if (!(await reaches(host, spec, ["pypi"]))) throw new Fault(environmentOffline(host.description));
-    }
-    return outputsOf(await host.run("environment-ensure", { device, extras }, options));
+  async ensure(given, work) {
+    const { host: spec, device, extras } = given;
+    const { host, options } = work;
+    const isPushed = !host.isHere && !(await isThere(given, work)) && !(await reaches(host, spec, ["pypi"]));
+    return outputsOf(
+      isPushed
+        ? await pushEnvironment({ device, extras }, work)
+        : await host.run("environment-ensure", { device, extras }, options),
+    );
   },
 
   async read(_inputs, old, { host, options }) {
@@ -73,16 +78,12 @@ function outputsOf({
   return { path, lock, torchDevice: device, deviceName, torch, bytes, state: healthy };
 }
 
-/** The environment's 60,000 files are of one platform, Python and driver: only a host that has them, or a way to them, gets them. */
-function environmentOffline(host: string): FaultFacts {
-  return {
-    code: "environment-offline",
-    property: "compute.host",
-    message: `${host} has no Python environment of this release and does not reach the package index, and environments are not pushed yet.`,
-    next:
-      "Give it a way to PyPI or to a mirror (PIP_INDEX_URL or UV_DEFAULT_INDEX there) for the first `up`: weights and data are pushed, and " +
-      "later runs need no network. Or set `compute.offline: false` if it has one.",
-  };
+/** Is an environment of this lock on the host, for the device that is asked for? */
+async function isThere({ device, extras }: z.output<typeof inputs>, { host, options }: Work): Promise<boolean> {
+  const found = await host.run("environment-read", { lock: environmentLock(extras) }, options);
+  if (found === null || device !== "auto") return found?.record.device === device;
+  const { gpus } = await host.run("preflight", { extras }, options);
+  return found.record.device === (gpus.length > 0 ? "cuda" : "cpu");
 }
 
 function failureOf({ property = "host", message, next }: FaultFacts): CheckFailure {

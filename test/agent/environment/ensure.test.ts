@@ -9,9 +9,13 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { environmentEnsure, environmentRead } from "../../../agent/environment/commands.ts";
 import { environmentLock } from "../../../agent/environment/identity.ts";
+import { nvidiaHardware } from "../../../agent/environment/nvidia-hardware.ts";
 import { childEnvironment, isAlive } from "../../../agent/processes.ts";
 import { listen } from "../context.ts";
 import { type FakeTools, makeFakeTools } from "./fake-tools.ts";
+
+vi.mock("../../../agent/environment/nvidia-hardware.ts");
+const hardware = vi.mocked(nvidiaHardware);
 
 /** uv, Python and nvidia-smi are stand-ins here: the real ones fill the shared data directory that other tests use. */
 let root: string;
@@ -23,6 +27,7 @@ beforeEach(async () => {
   tools = await makeFakeTools(root);
   vi.stubEnv("PATH", tools.bin);
   vi.stubEnv("CUDA_VISIBLE_DEVICES", undefined);
+  hardware.mockResolvedValue([]);
 });
 afterEach(async () => {
   vi.unstubAllEnvs();
@@ -120,9 +125,29 @@ describe("a GPU", () => {
     expect((await ensure("auto")).created).toBe(false);
   });
 
-  it("that nvidia-smi does not know of is no GPU", async () => {
+  it("that nvidia-smi does not know of is no GPU, unless the kernel does", async () => {
     await tools.behave({ brokenDriver: "No devices were found" });
+    hardware.mockResolvedValue(["0000:65:00.0"]);
+    for (const device of ["auto", "cuda"] as const) {
+      await expect(ensure(device)).rejects.toMatchObject({
+        code: "cuda-unusable",
+        message: expect.stringContaining(
+          'there is an NVIDIA GPU at PCI address 0000:65:00.0, and nvidia-smi says "No devices were found"',
+        ) as string,
+      });
+    }
+    hardware.mockResolvedValue([]);
     expect((await ensure("auto")).record.device).toBe("cpu");
+  });
+
+  it("whose driver is missing is never left aside for the CPU in silence", async () => {
+    hardware.mockResolvedValue(["0000:65:00.0"]);
+    await expect(ensure("auto")).rejects.toMatchObject({
+      code: "cuda-unusable",
+      message: expect.stringContaining("and nvidia-smi is missing or lists none") as string,
+      blame: "infrastructure",
+    });
+    expect((await ensure("cpu")).record.device).toBe("cpu");
   });
 
   it("with an old driver is refused before 5 GB are fetched, unless the index has a build for it", async () => {

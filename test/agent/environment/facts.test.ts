@@ -1,5 +1,10 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
-import { parseGpus, visibleGpus } from "../../../recipe/gpus.ts";
+import { askWhy } from "../../../agent/environment/ask.ts";
+import { nvidiaHardware } from "../../../agent/environment/nvidia-hardware.ts";
+import { gpuTrouble, parseGpus, visibleGpus } from "../../../recipe/gpus.ts";
 import { environmentLock, torchPins } from "../../../agent/environment/identity.ts";
 import { readPlan } from "../../../agent/environment/install.ts";
 import { isRecent } from "../../../agent/environment/uv.ts";
@@ -23,6 +28,46 @@ it.each([
 ])("CUDA_VISIBLE_DEVICES=%s leaves %j, as CUDA reads it", (visible, names) => {
   expect(visibleGpus(listed, visible).map((gpu) => gpu.name)).toEqual(names);
   expect(visibleGpus(listed, "0")[0]?.memoryBytes).toBe(81559 * 2 ** 20);
+});
+
+it("tells of a short command that does not answer in time, that fails, and that is missing, one from another", async () => {
+  expect(await askWhy("sleep", ["600"], 50)).toEqual({ failure: "it did not answer within 0.05 s" });
+  expect(await askWhy("sh", ["-c", "echo; echo broken >&2; exit 9"], 60_000)).toEqual({ failure: "broken" });
+  expect(await askWhy("sh", ["-c", "exit 9"], 60_000)).toEqual({ failure: "it ended with 9" });
+  expect(await askWhy("/nonexistent/nvidia-smi", [], 60_000)).toEqual({});
+  expect(await askWhy("echo", ["well"], 60_000)).toEqual({ said: "well\n" });
+});
+
+it("finds NVIDIA GPUs as the Linux kernel lists them: with a driver, and as PCI devices without one", async () => {
+  const root = await mkdtemp(join(tmpdir(), "tuneup-pci-"));
+  try {
+    expect(await nvidiaHardware(root)).toEqual([]);
+    const devices = { "0000:65:00.0": ["0x10de", "0x030200"], "0000:65:00.1": ["0x10de", "0x040300"] };
+    for (const [address, [vendor, kind]] of Object.entries({ ...devices, "0000:00:02.0": ["0x8086", "0x030000"] })) {
+      const folder = join(root, "sys/bus/pci/devices", address);
+      await mkdir(folder, { recursive: true });
+      await writeFile(join(folder, "vendor"), `${vendor}\n`);
+      await writeFile(join(folder, "class"), `${kind}\n`);
+    }
+    expect(await nvidiaHardware(root)).toEqual(["0000:65:00.0"]);
+    for (const address of ["0000:65:00.0", "0000:66:00.0"]) {
+      await mkdir(join(root, "proc/driver/nvidia/gpus", address), { recursive: true });
+    }
+    expect(await nvidiaHardware(root)).toEqual(["0000:65:00.0", "0000:66:00.0"]);
+  } finally {
+    await rm(root, { recursive: true });
+  }
+});
+
+it.each([
+  [undefined, [], undefined],
+  ["No devices were found", [], undefined],
+  ["Driver/library version mismatch", [], 'nvidia-smi says "Driver/library version mismatch"'],
+  [undefined, ["0000:65:00.0"], "there is an NVIDIA GPU at PCI address 0000:65:00.0, and nvidia-smi is missing or"],
+])("nvidia-smi that fails with %j on a machine with %j is trouble: %j", (failure, hardware, trouble) => {
+  const told = gpuTrouble(failure, hardware);
+  if (trouble === undefined) expect(told).toBeUndefined();
+  else expect(told).toContain(trouble);
 });
 
 it.each([
