@@ -62,7 +62,12 @@ export async function readDatasetInfos(paths: readonly string[]): Promise<Datase
       value = JSON.parse(await readFile(path, "utf8"));
     } catch (thrown) {
       const { code, message } = thrown as NodeJS.ErrnoException;
-      throw datasetFault("dataset-info", path, `it can't be read (${code ?? message}).`);
+      throw datasetFault(
+        "dataset-info",
+        path,
+        `it can't be read (${code ?? message}).`,
+        code === "ENOENT" ? "Correct the path, or put the file there." : undefined,
+      );
     }
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       throw datasetFault("dataset-info", path, "it must be a map of datasets, as LLaMA-Factory's own is.");

@@ -21,7 +21,7 @@ import { engineFault } from "./engines/availability.ts";
 import { type LaunchGateway, launchDetached, startGateway, stopGateway } from "./gateway-process.ts";
 import { ensureKey, rotateKey } from "./key.ts";
 import { isFree, takenFault } from "./ports.ts";
-import { signalProcess } from "./process-identity.ts";
+import { signalProcess } from "../process-identity.ts";
 import { readRunStatus } from "./run-watch.ts";
 
 /** Makes the endpoint what the spec says: nothing if it is already, live limits if only they changed, else a restart. */

@@ -10,7 +10,7 @@ import { isLocked } from "../lock.ts";
 import { certificateFacts } from "./certificate.ts";
 import { readKey } from "./key.ts";
 import { readKeptPort, urlOf } from "./ports.ts";
-import { isRunning, processIdentity } from "./process-identity.ts";
+import { isRunning, processIdentity } from "../process-identity.ts";
 
 /** Further files of an endpoint that only the agent reads. */
 export function privateFiles(layout: Layout, experiment: string) {

@@ -14,7 +14,7 @@ import { gatewayRecord, type GatewayRecord, liveGateway, privateFiles } from "./
 import { lastLines } from "./engine-process.ts";
 import { pinnedRequest } from "./pinned-request.ts";
 import { findPort, isFree, keepPort, readKeptPort, takenFault, urlOf } from "./ports.ts";
-import { isRunning, type ProcessIdentity, signalProcess } from "./process-identity.ts";
+import { isRunning, type ProcessIdentity, signalProcess } from "../process-identity.ts";
 
 /** Starts a gateway that outlives us; returns its pid. A parameter so that tests can start theirs. */
 export type LaunchGateway = (layout: Layout, experiment: string) => number | undefined;

@@ -16,7 +16,7 @@ import { KeyCheck } from "./key.ts";
 import { Rate, WaitingRoom } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 import { readKeptPort, takenFault, urlOf } from "./ports.ts";
-import { signalProcess } from "./process-identity.ts";
+import { signalProcess } from "../process-identity.ts";
 import { createGatewayServer, type GatewayServer } from "./server.ts";
 import { ServedModels } from "./served-models.ts";
 import { StatusWriter } from "./status-writer.ts";

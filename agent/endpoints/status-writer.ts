@@ -4,7 +4,7 @@ import type { EndpointStatus } from "../../recipe/lifecycle.ts";
 import type { EndpointSpec } from "../../recipe/protocol.ts";
 import { writeAtomically } from "../files.ts";
 import { privateFiles, specDigest } from "./endpoint-records.ts";
-import { identityOf } from "./process-identity.ts";
+import { identityOf } from "../process-identity.ts";
 import type { ServedModels } from "./served-models.ts";
 
 /** Keeps `status.json` and `gateway.json` true: one write at a time, and the last one has the last state. */

@@ -68,6 +68,7 @@ def train(directory: Path, options: argparse.Namespace, reports: Reports, guard:
     from llamafactory.train.tuner import run_exp
     from train_callback import RunCallback, end_at_last_step
 
+    require_gpu(spec["device"])
     end_at_last_step()
     reports.enter("loading")
     callback = RunCallback(reports, guard, keep=int(keep), save_seconds=options.save_seconds)
@@ -84,6 +85,23 @@ def one_gpu(device: str) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[0]
     if len(visible) > 1:
         print(f"Training uses one GPU, {visible[0]} of {','.join(visible)}.", flush=True)
+
+
+class GpuMissing(Exception):
+    """The GPU that the environment was proved on is not there any more."""
+
+
+def require_gpu(device: str) -> None:
+    """Raises GpuMissing before anything is loaded: transformers would go on in silence, on the CPU."""
+    import torch
+
+    if device != "cuda" or torch.cuda.is_available():
+        return
+    try:
+        torch.cuda.init()
+    except Exception as error:
+        raise GpuMissing(one_line(error)) from error
+    raise GpuMissing("torch finds no GPU that it can use")
 
 
 def one_line(error: BaseException) -> str:

@@ -115,7 +115,9 @@ class RunCallback(TrainerCallback):
             return
         folder, self.unmarked = self.unmarked, None
         size = mark_complete(folder, state.global_step, resumable)
-        self.reports.send("checkpoint", step=state.global_step, bytes=size, path=str(folder))
+        self.reports.send(
+            "checkpoint", step=state.global_step, bytes=size, path=str(folder), resumable=resumable
+        )
         rotate_checkpoints(
             output_dir=args.output_dir,
             save_total_limit=self.keep,

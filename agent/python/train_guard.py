@@ -47,8 +47,7 @@ class Guard:
                     end_now(EXIT_HELD)
                 time.sleep(0.1)
         self.require_token()
-        # Valid as long as the lock is held: only its holder writes it.
-        (self.directory / "trainer.pid").write_text(str(os.getpid()))
+        (self.directory / "trainer.pid").write_text(identity(), encoding="utf-8")
 
     def require_token(self) -> None:
         """Ends if another supervisor has taken over from ours, which was stopped just when it started us. By hand there is none."""
@@ -88,6 +87,17 @@ class Guard:
     def end_stopped(self) -> None:
         self.reports.send("stopped", step=self.reports.step)
         end_now(EXIT_STOPPED)
+
+
+def identity() -> str:
+    """This process as agent/runs/signals.ts reads it: its id, then the boot and when in it it was started, where the kernel tells."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        # Field 22, counted from the state that follows the name in brackets (which may hold blanks).
+        started = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(") ")[2].split(" ")[19]
+    except OSError:
+        return f"{os.getpid()}\n"
+    return f"{os.getpid()}\n{boot}\n{started}\n"
 
 
 def end_now(code: int) -> None:

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { type RunMetric, runMetric } from "../../recipe/lifecycle.ts";
 import { isMissing, sizeOf, writeAtomically } from "../files.ts";
-import { removeAside, sortCheckpoints } from "./checkpoints.ts";
+import { type Checkpoint, removeAside, sortCheckpoints } from "./checkpoints.ts";
 import type { Fence } from "./fence.ts";
 import type { Journal } from "./journal.ts";
 import { LineReader } from "./line-reader.ts";
@@ -42,17 +42,22 @@ export class Attempt {
   /** Seconds without progress, where that is why it was stopped. */
   #stalled: number | undefined;
   #fault: ReportOf<"fault"> | undefined;
+  #phase: string | undefined;
+  /** The checkpoint that is gone on from, until the trainer has loaded it. */
+  #unloaded: Checkpoint | undefined;
+  #saved: number | undefined;
 
   constructor(plan: AttemptPlan) {
     this.#plan = plan;
     this.#number = plan.journal.status.attempt + 1;
-    this.#stall = new StallWatch(plan.timing.stall, this.#pace, plan.paths.output);
+    this.#stall = new StallWatch(plan.timing.stall, this.#pace, plan.paths);
   }
 
   /** Runs it. Resolves when the trainer has ended, with how. */
   async run(): Promise<TrainerEnd> {
     const { journal, paths, timing, fence, trainer: command } = this.#plan;
-    const resume = await this.#prepare();
+    this.#unloaded = await this.#prepare();
+    const resume = this.#unloaded?.path;
     const reader = new LineReader(paths.reports, await sizeOf(paths.reports));
     const { layout, spec } = this.#plan;
     const kills = await oomKills();
@@ -61,6 +66,7 @@ export class Attempt {
       { layout, paths, spec, attempt: this.#number, resume, saveSeconds: timing.save / 1000, token: fence.token },
       fence.guard,
     );
+    this.#stall.started();
     journal.update({ trainerPid: trainer.pid });
     const { code, signal, notStarted } = await this.#follow(trainer, reader);
     journal.update({ trainerPid: undefined, secondsLeft: undefined, tokensPerSecond: undefined });
@@ -73,11 +79,15 @@ export class Attempt {
       oomKilled: kills !== (await oomKills()),
       lastWords: await lastLineOf(paths.log),
       step: journal.status.step,
+      ...(this.#phase === undefined ? {} : { phase: this.#phase }),
+      ...(this.#unloaded === undefined ? {} : { unloaded: this.#unloaded }),
+      ...(this.#saved === undefined ? {} : { saved: this.#saved }),
+      device: spec.device,
     };
   }
 
   /** Looks for the checkpoint to go on from and clears away what would be in its way. */
-  async #prepare(): Promise<string | undefined> {
+  async #prepare(): Promise<Checkpoint | undefined> {
     const { journal, paths, fence } = this.#plan;
     const { newest, quarantined } = await sortCheckpoints(paths, fence.guard);
     for (const { name, why } of quarantined) {
@@ -95,7 +105,7 @@ export class Attempt {
       learningRate: undefined,
       fault: undefined,
     });
-    return newest?.path;
+    return newest;
   }
 
   async #follow(trainer: Trainer, reader: LineReader): Promise<Awaited<Trainer["ended"]>> {
@@ -136,10 +146,12 @@ export class Attempt {
     const { journal } = this.#plan;
     switch (report.kind) {
       case "phase":
+        this.#phase = report.phase;
         if (report.phase === "saving") await journal.enter("saving", phases["saving"] ?? "", { secondsLeft: 0 });
         else journal.update({ detail: phases[report.phase] ?? report.phase });
         break;
       case "begin":
+        this.#unloaded = undefined;
         this.#pace.begin({ ...report, at: timeOf(report) });
         journal.update({ step: report.step, totalSteps: report.total });
         break;
@@ -159,6 +171,7 @@ export class Attempt {
       case "checkpoint":
         // A fast trainer does not report each step, and the last one before a stop may be among those.
         journal.update({ step: report.step });
+        if (report.resumable) this.#saved = report.step;
         await journal.event("checkpoint", `checkpoint at step ${report.step}, ${report.bytes} bytes`);
         break;
       case "fault":

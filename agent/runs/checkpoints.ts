@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { renameSync } from "node:fs";
 import { lstat, mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { isMissing, readRecord, sha256OfFile } from "../files.ts";
 import type { RunPaths } from "./paths.ts";
@@ -23,6 +23,8 @@ type Files = z.infer<typeof marker>["files"];
 export interface Checkpoint {
   readonly path: string;
   readonly step: number;
+  /** Were all its bytes compared with their digests? A large file has none. */
+  readonly proven: boolean;
 }
 
 /** Is the path, relative to `output/`, part of a checkpoint? */
@@ -57,12 +59,11 @@ export async function sortCheckpoints(
     // Only the one that is gone on from is read whole: the others are looked at when it is their turn.
     const why = found === undefined ? "it has no marker" : await damageIn(path, found.files, isNext);
     if (why !== undefined) {
-      if (quarantined.length === 0) await removeAside(torn, trash, guard);
-      if (quarantined.length === 0) await quarantine(path, torn, name, guard);
+      if (quarantined.length === 0) await quarantine(path, { torn, trash }, guard);
       else await removeAside(path, trash, guard);
       quarantined.push({ name, why });
     } else if (found !== undefined && isNext) {
-      newest = { path, step: found.step };
+      newest = { path, step: found.step, proven: found.files.every(({ sha256 }) => sha256 !== undefined) };
     }
   }
   return { newest, quarantined };
@@ -94,10 +95,16 @@ async function damageIn(folder: string, files: Files, whole: boolean): Promise<s
   return undefined;
 }
 
-async function quarantine(path: string, torn: string, name: string, guard: () => void): Promise<void> {
+/** Moves a checkpoint to `torn`, in place of the one that was there. `guard` is called right before each change. */
+export async function quarantine(
+  path: string,
+  { torn, trash }: Pick<RunPaths, "torn" | "trash">,
+  guard: () => void,
+): Promise<void> {
+  await removeAside(torn, trash, guard);
   await mkdir(torn, { recursive: true, mode: 0o700 });
   guard();
-  renameSync(path, join(torn, name));
+  renameSync(path, join(torn, basename(path)));
 }
 
 /**

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isMissing, writeAtomically } from "../files.ts";
 import { isLocked } from "../lock.ts";
 import type { RunPaths } from "./paths.ts";
-import { pidIn, sendSignal } from "./signals.ts";
+import { signalRecorded } from "./signals.ts";
 
 /** Makes the one supervisor that is about to be started the only one that may write: every other finds that the token is not its own. */
 export async function issueToken(paths: RunPaths): Promise<string> {
@@ -80,7 +80,7 @@ export async function fenceOff(paths: RunPaths): Promise<void> {
 }
 
 /** Tokens of supervisors that were shut out and still live, stopped: they hold what they held. */
-export async function fencedAlive(paths: RunPaths): Promise<string[]> {
+export async function fencedAlive(paths: Pick<RunPaths, "fenced">): Promise<string[]> {
   const names = await readdir(paths.fenced).catch(() => []);
   return names
     .filter((name) => name.endsWith(".lock") && isLocked(`${paths.fenced}/${name}`))
@@ -94,13 +94,16 @@ export async function endFenced(paths: RunPaths, signal: AbortSignal): Promise<v
     if (alive.length === 0) break;
     signal.throwIfAborted();
     for (const token of asked ? [] : alive) {
-      const pid = await pidIn(`${paths.fenced}/${token}.pid`);
-      if (pid !== undefined) sendSignal(pid, "SIGKILL");
-      else await rm(`${paths.fenced}/${token}.lock`, { force: true });
+      if (!(await killFenced(paths, token))) await rm(`${paths.fenced}/${token}.lock`, { force: true });
     }
     await delay(20);
   }
   await rm(paths.fenced, { recursive: true, force: true });
+}
+
+/** SIGKILL to a supervisor that was shut out: it may do nothing any more. False if it is not known which process it is. */
+export function killFenced(paths: Pick<RunPaths, "fenced">, token: string): Promise<boolean> {
+  return signalRecorded(`${paths.fenced}/${token}.pid`, "SIGKILL");
 }
 
 function ignoreMissing(thrown: unknown): void {

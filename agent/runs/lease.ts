@@ -3,7 +3,9 @@ import { rm } from "node:fs/promises";
 import { z } from "zod";
 import type { Layout } from "../../recipe/layout.ts";
 import { readRecord, writeJson } from "../files.ts";
-import { type HeldLock, waitForLock } from "../lock.ts";
+import { type HeldLock, isLocked, waitForLock } from "../lock.ts";
+import { fencedAlive, killFenced } from "./fence.ts";
+import type { RunPaths } from "./paths.ts";
 
 const holder = z.object({ run: z.string(), token: z.string().optional() });
 
@@ -34,12 +36,18 @@ export async function takeTrainerLease(
 
 /**
  * Takes the lease from supervisors of this run that were shut out and still live. It is theirs as long as its record carries their
- * token: a living holder takes the record away before it gives the lease back.
+ * token: a living holder takes the record away before it gives the lease back. One that was stopped between taking the lease and
+ * writing its name can't be told from another run's holder, so those who were shut out are ended: with them goes what they hold.
  */
-export async function breakLeaseOf(layout: Layout, run: string, fenced: readonly string[]): Promise<void> {
+export async function breakLeaseOf(layout: Layout, run: string, paths: Pick<RunPaths, "fenced">): Promise<void> {
   const path = leaseOf(layout);
+  const fenced = await fencedAlive(paths);
+  if (fenced.length === 0 || !isLocked(path)) return;
   const found = await readRecord(`${path}.json`, holder);
-  if (found?.run !== run || found.token === undefined || !fenced.includes(found.token)) return;
+  if (found?.run !== run || found.token === undefined || !fenced.includes(found.token)) {
+    for (const token of fenced) await killFenced(paths, token);
+    return;
+  }
   await rm(`${path}.json`, { force: true });
   // The lock goes with the file: what takes its name is free.
   await rm(path, { force: true });

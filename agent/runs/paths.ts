@@ -6,9 +6,9 @@ export interface RunPaths extends RunLayout {
   readonly reports: string;
   /** Held by the live trainer, whoever started it. */
   readonly trainerLock: string;
-  /** Process id of the trainer; valid while its lock is held. */
+  /** Which process the trainer is, as `ownRecord` says; valid while its lock is held, and from a moment after. */
   readonly trainerPid: string;
-  /** Process id of the supervisor, then the boot it lives in; valid while its lock is held. Its time is the supervisor's heartbeat. */
+  /** Which process the supervisor is, as `ownRecord` says; valid as the trainer's. Its time is the supervisor's heartbeat. */
   readonly supervisorPid: string;
   /** Token of the supervisor that may write. Written by who starts one, before it does. */
   readonly token: string;

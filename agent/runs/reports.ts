@@ -27,7 +27,15 @@ export const trainerReport = z.discriminatedUnion("kind", [
   }),
   /** It works on something that is no step, such as an evaluation. */
   z.object({ ...told, kind: z.literal("alive") }),
-  z.object({ ...told, kind: z.literal("checkpoint"), step, bytes: z.number(), path: z.string() }),
+  /** `resumable`: does it hold the optimizer's state? Trainers of older releases don't tell it. */
+  z.object({
+    ...told,
+    kind: z.literal("checkpoint"),
+    step,
+    bytes: z.number(),
+    path: z.string(),
+    resumable: z.boolean().default(true),
+  }),
   z.object({ ...told, kind: z.literal("stopped"), step }),
   z.object({ ...told, kind: z.literal("fault"), type: z.string(), message: z.string(), phase: z.string(), step }),
   z.object({ ...told, kind: z.literal("done"), step, total: step }),

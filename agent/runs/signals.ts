@@ -1,15 +1,33 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isLocked } from "../lock.ts";
+import { identityOf } from "../process-identity.ts";
 import type { RunPaths } from "./paths.ts";
 import { signalGroup } from "./trainer.ts";
 
 /** Sends a signal to the trainer that holds the run's lock, if there is one. SIGKILL reaches its workers too. */
 export async function signalTrainer(paths: RunPaths, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-  const pid = await pidIn(paths.trainerPid);
-  if (pid === undefined || !isLocked(paths.trainerLock)) return;
-  if (signal === "SIGKILL") signalGroup(pid, signal);
+  if (isLocked(paths.trainerLock)) await signalRecorded(paths.trainerPid, signal, signal === "SIGKILL");
+}
+
+/** What `signalRecorded` knows this process by: its id, the boot that it lives in, when in it it was started; a line each. */
+export function ownRecord(): string {
+  return `${process.pid}\n${bootNow() ?? ""}\n${identityOf(process.pid)?.startedAt ?? ""}\n`;
+}
+
+/**
+ * Sends a signal to the process of a record, or to its group. A lock is held before the record is written: until then the record tells of
+ * somebody before, whose id may be another process's by now. Records of older releases, and where the kernel does not tell, have the id
+ * alone. Returns false if that very process is not there.
+ */
+export async function signalRecorded(path: string, signal: "SIGTERM" | "SIGKILL", group = false): Promise<boolean> {
+  const [pid, [, boot = "", startedAt = ""]] = [await pidIn(path), await linesIn(path)];
+  if (pid === undefined || (boot !== "" && boot !== bootNow())) return false;
+  const found = identityOf(pid);
+  if (found === undefined || (startedAt !== "" && startedAt !== found.startedAt)) return false;
+  if (group) signalGroup(pid, signal);
   else sendSignal(pid, signal);
+  return true;
 }
 
 /** The process id in the first line of a file; undefined if there is none. */
@@ -37,7 +55,7 @@ async function linesIn(path: string): Promise<string[]> {
 }
 
 /** Sends a signal to a process that may be gone. */
-export function sendSignal(pid: number, signal: NodeJS.Signals): void {
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {

@@ -1,41 +1,52 @@
-import { bytesBelow } from "../files.ts";
+import { bytesBelow, sizeOf } from "../files.ts";
 import type { Pace } from "./pace.ts";
+import type { RunPaths } from "./paths.ts";
 import type { TrainerReport } from "./reports.ts";
 
 /** A trainer may be silent for this many of its steps. */
 const patientSteps = 10;
 
-/** No step is known yet: the first one may compile kernels. */
-const patientAtFirst = 6;
+/** Where no step is to be waited for, or none is known yet: a model loads, the first step compiles kernels, a result is written. */
+const patientOtherwise = 6;
 
-/** While it is silent, the growth of its output is looked at this often within its patience. */
+/** Where a trainer writes. */
+type Files = Pick<RunPaths, "output" | "cache" | "log">;
+
+/** While it is silent, the growth of its files is looked at this often within its patience. */
 const looks = 10;
 
 /**
- * Watches a trainer between its first step and its result for one that makes no progress: silent for ten times the median step,
- * `least` milliseconds at least, by the monotonic clock. What it writes meanwhile, a large checkpoint for one, is progress too.
+ * Watches a trainer for one that makes no progress, by the monotonic clock: between its first step and its result one that is silent for ten
+ * times the median step, `least` milliseconds at least; while it loads, or writes the result, for six times `least`. What it writes
+ * meanwhile is progress too: a large checkpoint, a dataset in the cache, a line in the log.
  */
 export class StallWatch {
   readonly #least: number;
   readonly #pace: Pace;
-  readonly #output: string;
+  readonly #files: Files;
   readonly #now: () => number;
   #stepping = false;
-  #heardAt = 0;
+  #heardAt: number;
   #lookAt = 0;
   #bytes: number | undefined;
 
-  constructor(least: number, pace: Pace, output: string, now: () => number = () => performance.now()) {
+  constructor(least: number, pace: Pace, files: Files, now: () => number = () => performance.now()) {
     this.#least = least;
     this.#pace = pace;
-    this.#output = output;
+    this.#files = files;
     this.#now = now;
+    this.#heardAt = now();
   }
 
   /** It said something. */
   heard(report: TrainerReport): void {
     if (report.kind === "begin") this.#stepping = true;
     if (report.kind === "phase" && report.phase === "saving") this.#stepping = false;
+    this.started();
+  }
+
+  /** It was just started: what came before is none of its silence. */
+  started(): void {
     this.#heardAt = this.#now();
     this.#lookAt = 0;
     this.#bytes = undefined;
@@ -45,16 +56,22 @@ export class StallWatch {
   async tooLong(): Promise<number | undefined> {
     const now = this.#now();
     const patience = this.#patience;
-    if (!this.#stepping || now < Math.max(this.#heardAt + patience, this.#lookAt)) return undefined;
-    const bytes = await bytesBelow(this.#output);
+    if (now < Math.max(this.#heardAt + patience, this.#lookAt)) return undefined;
+    const bytes = await this.#written();
     if (bytes === this.#bytes) return Math.round((now - this.#heardAt) / 1000);
     this.#bytes = bytes;
     this.#lookAt = now + patience / looks;
     return undefined;
   }
 
+  async #written(): Promise<number> {
+    const { output, cache, log } = this.#files;
+    return (await bytesBelow(output)) + (await bytesBelow(cache)) + (await sizeOf(log));
+  }
+
   get #patience(): number {
     const { median } = this.#pace;
-    return median === undefined ? patientAtFirst * this.#least : Math.max(this.#least, patientSteps * median);
+    if (!this.#stepping || median === undefined) return patientOtherwise * this.#least;
+    return Math.max(this.#least, patientSteps * median);
   }
 }

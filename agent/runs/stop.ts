@@ -8,7 +8,7 @@ import { Journal } from "./journal.ts";
 import type { RunPaths } from "./paths.ts";
 import { isTerminal, readRun } from "./record.ts";
 import { idle } from "./status-patch.ts";
-import { pidIn, sendSignal, signalTrainer } from "./signals.ts";
+import { signalRecorded, signalTrainer } from "./signals.ts";
 import type { Timing } from "./timing.ts";
 
 /** A supervisor may need this long beyond its trainer's grace, to write what became of it. */
@@ -42,16 +42,11 @@ export async function stopRun(paths: RunPaths, timing: Timing, context: Context)
     // Again each second: a process that was just started may not have listened yet.
     if (now - told > 1000) {
       told = now;
-      if (supervised) await signalSupervisor(paths, isHung ? "SIGKILL" : "SIGTERM");
+      if (supervised) await signalRecorded(paths.supervisorPid, isHung ? "SIGKILL" : "SIGTERM");
       else await signalTrainer(paths, now - alone > timing.stopGrace ? "SIGKILL" : "SIGTERM");
     }
     await delay(50);
   }
-}
-
-async function signalSupervisor(paths: RunPaths, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-  const pid = await pidIn(paths.supervisorPid);
-  if (pid !== undefined) sendSignal(pid, signal);
 }
 
 /** Writes `stopped` for a run that nobody could write it for. Undefined if a supervisor came in between. */

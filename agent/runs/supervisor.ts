@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { asFault, Fault } from "../../recipe/fault.ts";
@@ -9,19 +10,19 @@ import { readLines, writeAtomically } from "../files.ts";
 import { diskFullFault, freeBytes, saysDiskFull } from "../folders.ts";
 import { isLocked, waitForLock } from "../lock.ts";
 import { Attempt, metricOf } from "./attempt.ts";
-import { emptyTrash, removeAside } from "./checkpoints.ts";
+import { type Checkpoint, emptyTrash, quarantine, removeAside } from "./checkpoints.ts";
 import { writeResult } from "./completion.ts";
-import { Fence, fencedAlive } from "./fence.ts";
+import { Fence } from "./fence.ts";
 import { Journal } from "./journal.ts";
 import { breakLeaseOf, takeTrainerLease } from "./lease.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import { isTerminal, readRun } from "./record.ts";
 import { trainerReport } from "./reports.ts";
-import { bootNow, signalTrainer } from "./signals.ts";
+import { ownRecord, signalTrainer } from "./signals.ts";
 import { idle, type StatusPatch } from "./status-patch.ts";
 import { pythonTrainer, type TrainerCommand } from "./trainer.ts";
 import { type Timing, timingOf } from "./timing.ts";
-import { fullDisk, isSame, judge, type TrainerEnd, type Verdict } from "./verdict.ts";
+import { damaged, fullDisk, isSame, judge, type TrainerEnd, unloadable, type Verdict, withoutIt } from "./verdict.ts";
 
 /** `node agent.mjs supervise --data-directory D --run R --token T`, started detached by run-declare. */
 export async function supervise(argv: readonly string[]): Promise<void> {
@@ -69,7 +70,7 @@ export async function superviseRun(
     if (record === undefined || isTerminal(record.status.state)) return;
     // Another one was started since: this one was too slow to come.
     fence.guard();
-    await writeAtomically(paths.supervisorPid, `${process.pid}\n${bootNow() ?? ""}\n`, 0o600, fence.guard);
+    await writeAtomically(paths.supervisorPid, ownRecord(), 0o600, fence.guard);
     beating = fence.beat(timing.beat);
     const trouble = (thrown: unknown): void => console.error("The run's record:", thrown);
     const journal = new Journal(paths, record.status, trouble, fence.guard);
@@ -132,6 +133,7 @@ class Supervision {
   readonly #plan: SupervisionPlan;
   /** What was wrong with the result of the last attempt, if it had one. */
   #problem: string | undefined;
+  #hasSetAside = false;
 
   constructor(plan: SupervisionPlan) {
     this.#plan = plan;
@@ -141,7 +143,7 @@ class Supervision {
     const { layout, paths, spec, journal, fence, stop } = this.#plan;
     await emptyTrash(paths.trash);
     await this.#awaitOrphan();
-    await breakLeaseOf(layout, spec.run, await fencedAlive(paths));
+    await breakLeaseOf(layout, spec.run, paths);
     await this.#catchUp();
     if (await this.#completeIfDone()) return;
     const lease = await takeTrainerLease(
@@ -161,29 +163,38 @@ class Supervision {
   }
 
   async #attempts(): Promise<void> {
-    const { journal, timing, stop } = this.#plan;
+    const { journal } = this.#plan;
     let previous: Verdict | undefined;
-    for (let attempt = 0; ; attempt++) {
+    let [waits, furthest] = [0, -1];
+    for (;;) {
       if (this.#isStopping()) return this.#stopped();
       const end = await new Attempt(this.#plan).run();
       if (await this.#completeIfDone()) return;
       if (this.#isStopping()) return this.#stopped();
-      const verdict = await this.#judge(end);
-      const wait = timing.backoff[attempt];
-      if (
-        verdict.retry === "never" ||
-        wait === undefined ||
-        (verdict.retry === "once" && isSameAs(previous, verdict))
-      ) {
-        return fail(journal, await this.#told(verdict, attempt + 1));
+      // It came further than ever: whatever happened before is behind it, and it has all its attempts again.
+      if ((end.saved ?? -1) > furthest) {
+        [waits, furthest] = [0, end.saved ?? -1];
+        previous = undefined;
       }
+      const verdict = await this.#judge(end);
+      const isHopeless = verdict.retry === "never" || (verdict.retry === "once" && isSameAs(previous, verdict));
+      const taken = isHopeless ? undefined : await this.#wait(verdict, waits);
+      if (taken === undefined) return fail(journal, await this.#told(verdict, waits + 1));
+      waits += taken;
       previous = verdict;
+    }
+  }
+
+  /** Waits before the next attempt, for room on the disk as often as waits are left. How many it took; undefined if that was all in vain. */
+  async #wait(verdict: Verdict, before: number): Promise<number | undefined> {
+    const { journal, timing, stop } = this.#plan;
+    for (let taken = 1; ; taken++) {
+      const wait = timing.backoff[before + taken - 1];
+      if (wait === undefined) return undefined;
       await journal.event("retry", `${verdict.fault.message} Tries again in ${wait / 1000} s.`);
       await journal.enter("training", `tries again in ${wait / 1000} s: ${verdict.fault.message}`);
       await delay(wait, undefined, { signal: stop }).catch(() => undefined);
-      if (verdict.retry === "room" && (await this.#lacksRoom())) {
-        return fail(journal, await this.#told(verdict, attempt + 1));
-      }
+      if (verdict.retry !== "room" || this.#isStopping() || !(await this.#lacksRoom())) return taken;
     }
   }
 
@@ -193,9 +204,20 @@ class Supervision {
 
   async #judge(end: TrainerEnd): Promise<Verdict> {
     const verdict = this.#problem === undefined ? judge(end) : damaged(this.#problem);
+    const culprit = this.#hasSetAside ? undefined : unloadable(end, verdict);
+    if (culprit !== undefined) return this.#setAside(culprit, verdict);
     // Many libraries don't say that the disk was full when they failed.
     const isFull = verdict.retry !== "never" && (await freeBytes(this.#plan.paths.directory)) < fullBelow;
     return isFull ? fullDisk : verdict;
+  }
+
+  /** One checkpoint at most is taken for the culprit: the next failure of the kind is not the checkpoints'. */
+  async #setAside(culprit: Checkpoint, verdict: Verdict): Promise<Verdict> {
+    const { journal, paths, fence } = this.#plan;
+    this.#hasSetAside = true;
+    await quarantine(culprit.path, paths, fence.guard);
+    await journal.event("note", `${basename(culprit.path)} can't be loaded: not used, moved to torn/`);
+    return withoutIt(culprit, verdict);
   }
 
   /** The fault as it is stored: a full disk in bytes, a fault that came back with how often. */
@@ -251,11 +273,6 @@ class Supervision {
     const where = totalSteps === 0 ? "before its first step" : `after step ${step} of ${totalSteps}`;
     await journal.enter("stopped", `stopped ${where}`, ended());
   }
-}
-
-function damaged(problem: string): Verdict {
-  const message = `The trainer finished, but its result is damaged: ${problem}`;
-  return { retry: "once", fault: { code: "result-damaged", message, blame: "infrastructure" } };
 }
 
 function isSameAs(previous: Verdict | undefined, verdict: Verdict): boolean {

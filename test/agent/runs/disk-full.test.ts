@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { expect, test } from "vitest";
 import { runRead } from "../../../agent/runs/commands.ts";
-import { collect, makeHost } from "./harness.ts";
+import { collect, makeHost, until } from "./harness.ts";
 
 /** Fills a disk to its last byte; returns what frees it again. */
 function fill(disk: string): () => void {
@@ -23,6 +23,28 @@ function fill(disk: string): () => void {
     for (const file of files) rmSync(file, { force: true });
   };
 }
+
+test("a run whose disk gets room before its waits are used up goes on by itself", async ({ skip }) => {
+  skip(process.platform !== "linux" || process.getuid?.() !== 0, "needs root on Linux, to mount a small disk");
+  const disk = mkdtempSync(join(tmpdir(), "tuneup-disk-"));
+  await execa("mount", ["-t", "tmpfs", "-o", "size=100m", "tmpfs", disk]);
+  const host = makeHost({ TUNEUP_RUN_BACKOFF_MS: "2000" }, disk);
+  try {
+    const fault = { type: "OSError", message: "[Errno 28] No space left on device" };
+    host.plan({ steps: 4, troubles: [{ attempts: [1], step: 3, fault }] });
+    await host.runDeclare({ dataDirectory: host.dataDirectory, spec: host.spec() }, collect());
+    const waiting = host.runWait({ dataDirectory: host.dataDirectory, run: "mine-1" }, collect());
+    waiting.catch(() => undefined);
+    // The second of them: after the first wait there was no room yet.
+    await Promise.race([until(() => host.events().filter(({ kind }) => kind === "retry").length === 2), waiting]);
+    await execa("mount", ["-o", "remount,size=400m", disk]);
+    expect((await waiting).status).toMatchObject({ state: "complete", attempt: 2 });
+  } finally {
+    await host.clean();
+    await execa("umount", [disk]);
+    rmSync(disk, { recursive: true });
+  }
+});
 
 test("a run on a full disk fails with the bytes that are free, and goes on when there is room", async ({ skip }) => {
   skip(process.platform !== "linux" || process.getuid?.() !== 0, "needs root on Linux, to mount a small disk");

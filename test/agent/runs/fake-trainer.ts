@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { tryLock } from "../../../agent/lock.ts";
+import { ownRecord } from "../../../agent/runs/signals.ts";
 
 /**
  * Stands in for agent/python/train.py: same words, reports, lock, checkpoints, exit codes. What it does is in `plan.json` of the run's
@@ -19,6 +20,8 @@ export interface FakePlan {
   readonly holdAttempts?: readonly number[];
   /** Waits while loading. */
   readonly holdLoading?: boolean;
+  /** It can't load the checkpoint at this step. */
+  readonly unloadable?: readonly number[];
   /** Does not react to SIGTERM. */
   readonly deaf?: boolean;
   /** What happens instead of a step. Without `attempts`: at each one. */
@@ -30,6 +33,8 @@ export interface FakePlan {
     readonly says?: string;
     readonly fault?: { readonly type: string; readonly message: string };
   }[];
+  /** Its checkpoints are as those of a large model: with a file that has no digest. */
+  readonly largeCheckpoints?: boolean;
   /** Attempts whose adapter is written only in part. */
   readonly tornResults?: readonly number[];
 }
@@ -51,7 +56,7 @@ let stopping = false;
 
 const lock = tryLock(`${directory}/trainer.lock`);
 if (lock === undefined) process.exit(76);
-writeFileSync(`${directory}/trainer.pid`, String(process.pid));
+writeFileSync(`${directory}/trainer.pid`, ownRecord());
 const parent = Number(process.env["TUNEUP_PARENT_PID"]);
 setInterval(() => (stopping ||= process.ppid !== parent), 20);
 process.on("SIGTERM", () => (stopping ||= plan.deaf !== true));
@@ -77,7 +82,8 @@ function checkpoint(step: number): void {
   save(folder);
   const bytes = readFileSync(`${folder}/adapter_config.json`);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  const files = [{ path: "adapter_config.json", bytes: bytes.length, sha256 }];
+  const digest = plan.largeCheckpoints === true ? {} : { sha256 };
+  const files = [{ path: "adapter_config.json", bytes: bytes.length, ...digest }];
   writeFileSync(`${folder}/.tuneup-complete`, JSON.stringify({ schemaVersion: 1, step, resumable: true, files }));
   report("checkpoint", { step, bytes: bytes.length, path: folder });
 }
@@ -114,12 +120,19 @@ function trouble(step: number): void {
 
 report("start", { pid: process.pid });
 report("phase", { phase: "importing" });
-if (plan.holdLoading === true) await hold(0, false);
+const holds = plan.holdAttempts?.includes(attempt) ?? true;
+if (plan.holdLoading === true && holds) await hold(0, false);
 const first = values.resume === undefined ? 0 : Number(values.resume.split("-").at(-1));
+report("phase", { phase: "preparing" });
+if (plan.unloadable?.includes(first) === true) {
+  const message = "Error while deserializing header: incomplete metadata";
+  report("fault", { type: "SafetensorError", message, phase: "preparing", step: 0 });
+  end(1);
+}
 report("phase", { phase: "training" });
 report("begin", { step: first, total: steps, tokens: first * 100 });
 for (let step = first + 1; step <= steps; step++) {
-  if (plan.hold === step - 1 && (plan.holdAttempts?.includes(attempt) ?? true)) await hold(step - 1, true);
+  if (plan.hold === step - 1 && holds) await hold(step - 1, true);
   stopIfAsked(step - 1, true);
   trouble(step);
   await delay(5);

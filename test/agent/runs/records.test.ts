@@ -93,10 +93,24 @@ test.each([
   expect(judge(given)).toMatchObject({ retry, fault: { code } });
 });
 
-test("a GPU that is missing before the first step is not a lost one", () => {
-  const missing = fault("RuntimeError", "No CUDA GPUs are available", "loading");
-  const verdict = judge({ ...missing, fault: { ...missing.fault, step: 0 } });
-  expect(verdict).toMatchObject({ retry: "once", fault: { code: "training-failed" } });
+test("a GPU that is missing before the first step is a lost one: the environment was proved on it", () => {
+  for (const missing of [
+    fault("RuntimeError", "No CUDA GPUs are available", "loading"),
+    fault("GpuMissing", "torch finds no GPU that it can use", "importing"),
+  ]) {
+    const given = { ...missing, fault: { ...missing.fault, step: 0 } };
+    const verdict = judge({ ...given, device: "cuda" });
+    expect(verdict).toMatchObject({ retry: "always", fault: { code: "gpu-lost", blame: "infrastructure" } });
+    expect(verdict.fault.message).toContain(`The GPU was lost while ${given.fault.phase}: ${given.fault.message}`);
+    // There none was to be used.
+    expect(judge({ ...given, device: "cpu" })).toMatchObject({ retry: "once", fault: { code: "training-failed" } });
+  }
+});
+
+test("a trainer that hung says where", () => {
+  const hung = { ...end, code: 75, stalled: 3601 };
+  expect(judge({ ...hung, phase: "saving" }).fault.message).toContain("for 3601 s while saving, and");
+  expect(judge({ ...hung, phase: "training" }).fault.message).toContain("for 3601 s at step 4, and");
 });
 
 test("a kill says so where the kernel's memory killer is at work", () => {

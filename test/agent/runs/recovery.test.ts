@@ -117,6 +117,43 @@ test("the newest checkpoint is read whole: one whose bytes differ is named and s
   expect(host.events().findLast(({ kind }) => kind === "attempt")?.message).toContain("checkpoint at step 4");
 });
 
+describe("a checkpoint that can't be loaded", () => {
+  const attempts = () => host.events().filter(({ kind }) => kind === "attempt");
+  /** A run that is killed after step 6, and can't load what it saved at these steps. */
+  async function killedAtSix(unloadable: readonly number[], largeCheckpoints: boolean) {
+    host.plan({ steps: 8, hold: 6, holdAttempts: [1], unloadable, largeCheckpoints });
+    await declare();
+    await host.held();
+    await kill(await host.trainerPid());
+    return wait();
+  }
+
+  test("and was too large to be read whole is set aside, and the one before is taken", async () => {
+    const { status } = await killedAtSix([6], true);
+    expect(status).toMatchObject({ state: "complete", attempt: 3 });
+    expect(attempts().map(({ message }) => message)).toEqual([
+      "attempt 1, from the start",
+      "attempt 2, from the checkpoint at step 6",
+      "attempt 3, from the checkpoint at step 4",
+    ]);
+    const told = host.events().map(({ message }) => message);
+    expect(told).toContain("checkpoint-6 can't be loaded: not used, moved to torn/");
+    expect(told.join()).toContain("The checkpoint at step 6 could not be loaded, and is set aside. Training failed");
+  });
+
+  test("nor the one before is not the checkpoints' fault: no third one is given up", async () => {
+    await expect(killedAtSix([6, 4], true)).rejects.toMatchObject({ code: "training-failed" });
+    expect(attempts()).toHaveLength(3);
+    expect(readdirSync(host.paths().torn)).toEqual(["checkpoint-6"]);
+    expect(readdirSync(host.paths().output)).toContain("checkpoint-4");
+  });
+
+  test("although its bytes are right is not set aside", async () => {
+    await expect(killedAtSix([6], false)).rejects.toMatchObject({ code: "training-failed" });
+    expect(readdirSync(host.paths().output)).toContain("checkpoint-6");
+  });
+});
+
 describe("a torn record", () => {
   test.each(["", "{", '{"state":"flying"}'])("status.json of %j is rebuilt while the run trains", async (text) => {
     host.plan({ steps: 8, hold: 5 });

@@ -11,8 +11,10 @@ afterEach(() => host.clean());
 type Trouble = NonNullable<FakePlan["troubles"]>[number];
 
 /** Runs with these troubles; the fault it ends with, or its final status, and how often the trainer was started. */
-async function outcome(...troubles: readonly Trouble[]): Promise<{ end: Record<string, unknown>; attempts: number }> {
-  host.plan({ steps: 6, troubles });
+const outcome = (...troubles: readonly Trouble[]) => outcomeOf({ steps: 6, troubles });
+
+async function outcomeOf(plan: FakePlan): Promise<{ end: Record<string, unknown>; attempts: number }> {
+  host.plan(plan);
   await host.runDeclare({ dataDirectory: host.dataDirectory, spec: host.spec() }, collect());
   const end = await host.runWait({ dataDirectory: host.dataDirectory, run: "mine-1" }, collect()).then(
     ({ status }) => ({ state: status.state }),
@@ -57,6 +59,14 @@ describe("a trainer that ends early", () => {
     const { end, attempts } = await outcome({ step: 3, kill: true });
     expect(attempts).toBe(5);
     expect(end).toMatchObject({ code: "trainer-killed", blame: "infrastructure" });
+  });
+
+  test("killed more often than that completes if it comes a checkpoint further each time", async () => {
+    // Saves after each second step: attempts 1 to 6 are killed at 3, 5, 7, 9, 11 and 13, each beyond a new checkpoint.
+    const steps = [3, 5, 7, 9, 11, 13];
+    const troubles = steps.map((step, index) => ({ attempts: [index + 1], step, kill: true }));
+    const end = await outcomeOf({ steps: 14, troubles });
+    expect(end).toMatchObject({ end: { state: "complete" }, attempts: 7 });
   });
 
   test("killed twice completes", async () => {

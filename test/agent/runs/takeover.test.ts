@@ -1,4 +1,6 @@
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { isLocked } from "../../../agent/lock.ts";
 import { isAlive } from "../../../agent/processes.ts";
@@ -8,6 +10,7 @@ import { HeartbeatWatch } from "../../../agent/runs/heartbeat.ts";
 import { collect, linesOf, makeHost, until } from "./harness.ts";
 
 const run = "mine-1";
+const holder = fileURLToPath(new URL("./stopped-holder.ts", import.meta.url));
 let host: ReturnType<typeof makeHost>;
 let paused: number | undefined;
 beforeEach(() => {
@@ -106,6 +109,21 @@ describe.skipIf(process.platform !== "linux")("a supervisor that is stopped", ()
     host.release();
     expect((await waiting).status.state).toBe("complete");
     expect((await wait(collect(), "other-1")).status.state).toBe("complete");
+  });
+
+  test("with the host's lease and not yet its name on it does not keep it from the one that took over", async () => {
+    const { fenced } = host.paths();
+    mkdirSync(fenced, { recursive: true });
+    const lease = `${host.layout.locks}/trainer-lease`;
+    const words = [holder, `${fenced}/old.pid`, `${fenced}/old.lock`, lease];
+    paused = spawn(process.execPath, words, { stdio: "ignore" }).pid;
+    await until(() => existsSync(`${fenced}/old.pid`) && stateOf(paused ?? NaN) === "T");
+    // What a holder that was killed left.
+    writeFileSync(`${lease}.json`, JSON.stringify({ run: "other-1", token: "dead" }));
+    host.plan({ steps: 2 });
+    await declare();
+    expect((await wait()).status.state).toBe("complete");
+    expect(isAlive(paused ?? NaN)).toBe(false);
   });
 
   test("is ended by a stop, and its trainer saves first", async () => {

@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { expect, test } from "vitest";
+import { bootNow } from "../../../agent/runs/signals.ts";
 
 const script = fileURLToPath(new URL("../../../agent/python/train.py", import.meta.url));
 
@@ -26,6 +27,8 @@ test("a trainer ends before it does anything if its supervisor was taken over, a
       expect(said).toContain("spec.json");
       expect(code).toBe(1);
     }
+    const kernels = process.platform === "linux" ? `${bootNow() ?? ""}\\n\\d+\\n` : "";
+    expect(readFileSync(join(directory, "trainer.pid"), "utf8")).toMatch(new RegExp(`^\\d+\\n${kernels}$`));
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -6,6 +6,8 @@ import { weightsFindings } from "../../../agent/weights/findings.ts";
 import { hubFileSizes } from "../../../agent/weights/hub-sizes.ts";
 import { type FakeHub, startHub } from "../../fixtures/hub.ts";
 import { fakeModel } from "./fake-model.ts";
+import { bundledModels } from "../../../recipe/estimates/bundled.ts";
+import { knownLicence } from "../../../recipe/model-licence.ts";
 
 const id = "tiny/model";
 let root: string;
@@ -42,11 +44,34 @@ describe.each(["huggingface", "modelscope"] as const)("%s", (source) => {
 
 it("warns when no hub can be reached, and asks nobody when it shall not", async () => {
   const model = { source: "hub", id } as const;
-  expect(await weightsFindings(model, { ask: false, environment: environment() })).toMatchObject([{ level: "ok" }]);
+  expect(await weightsFindings(model, { ask: false, environment: environment() })).toMatchObject([
+    { level: "ok" },
+    { level: "ok", code: "licence-unknown", next: expect.stringContaining(`check --model ${id}`) as string },
+  ]);
   expect(hub.requests).toEqual([]);
   await hub.close();
   const found = await weightsFindings(model, { ask: true, environment: environment() });
   expect(found.at(-1)).toMatchObject({ level: "warning", code: "weights-unreachable" });
+});
+
+it.each([
+  ["Qwen/Qwen2.5-7B-Instruct", /licence apache-2\.0\.$/],
+  ["Qwen/Qwen2.5-3B", /licence qwen-research\.$/],
+  ["Qwen/Qwen2.5-72B-Instruct", /licence qwen\.$/],
+  ["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", /licence mit\.$/],
+  [
+    "meta-llama/Llama-3.1-8B-Instruct",
+    /licence llama3\.1; Hugging Face gives it only to people who accepted its terms/,
+  ],
+])("says the licence of %s and asks nobody", async (model, expected) => {
+  const [, licence] = await weightsFindings({ source: "hub", id: model }, { ask: false, environment: environment() });
+  expect(licence).toMatchObject({ level: "ok", message: expect.stringMatching(expected) as string });
+  expect(hub.requests).toEqual([]);
+});
+
+it("knows the licence of every model whose config.json is bundled", () => {
+  expect(bundledModels().filter(({ id: known }) => knownLicence(known) === undefined)).toEqual([]);
+  expect(knownLicence("someone/else")).toBeUndefined();
 });
 
 it("gives up on a hub that is silent", async () => {

@@ -48,6 +48,14 @@ it.each<[string, () => Promise<unknown>, string]>([
     () => writeFile(at("tokenizer.json"), pointer),
     "tokenizer.json is a Git LFS pointer",
   ],
+  [
+    "pointers beside no index",
+    async () => {
+      await rm(at("model.safetensors.index.json"));
+      await writeFile(at(second), pointer);
+    },
+    `${second} is a Git LFS pointer`,
+  ],
   ["no config", () => rm(at("config.json")), "has no config.json"],
   ["a torn config", () => writeFile(at("config.json"), "{"), "config.json is not what it should be"],
   ["no tokenizer", () => rm(at("tokenizer.json")), "has no tokenizer"],

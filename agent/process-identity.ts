@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { isAlive } from "../processes.ts";
+import { isAlive } from "./processes.ts";
 
 /** A process that can't be mistaken: ids are reused, an id with its start time is not. */
 export const processIdentity = z.object({ pid: z.int(), startedAt: z.string() });
