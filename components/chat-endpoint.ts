@@ -30,6 +30,8 @@ export interface ChatEndpointArgs {
   readonly job: SftJob;
   readonly environment: Environment;
   readonly weights: ModelWeights;
+  /** May it be destroyed although the run's artifact lies on another host alone? Default: false. */
+  readonly discard?: boolean | undefined;
 }
 
 /**
@@ -60,6 +62,8 @@ export class ChatEndpoint extends ComponentResource {
         device: environment.device,
         weights: weights.path,
         weightsBytes: weights.bytes,
+        // Left out where it is the default: the state of older releases does not know it.
+        discard: args.discard === true ? true : undefined,
       },
       { parent: this },
     );

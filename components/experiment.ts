@@ -57,10 +57,10 @@ export class Experiment extends ComponentResource {
     // What computes is to end with the training: no engine is started then, and the supervisor ends by itself.
     this.endpoint =
       enabled && when !== "after-training"
-        ? new ChatEndpoint(name, { ...shared, serve, adapter: model.adapter, job: this.job }, own)
+        ? new ChatEndpoint(name, { ...shared, serve, adapter: model.adapter, job: this.job, discard }, own)
         : undefined;
     this.completion = config.wait
-      ? new RunCompletion(name, { host, experiment: name, job: this.job, endpoint: this.endpoint }, own)
+      ? new RunCompletion(name, { host, experiment: name, job: this.job, endpoint: this.endpoint, discard }, own)
       : undefined;
     this.run = this.job.run;
     this.registerOutputs({ run: this.run });

@@ -11,6 +11,8 @@ export interface RunCompletionArgs {
   readonly job: SftJob;
   /** Wait until it answers as well. Default: wait for the run alone. */
   readonly endpoint?: ChatEndpoint | undefined;
+  /** May it be destroyed although the run's artifact lies on another host alone? Default: false. */
+  readonly discard?: boolean | undefined;
 }
 
 /** Waits for a run, with progress, and gives its results. Leave it out and `up` returns while the run goes on. */
@@ -30,7 +32,9 @@ export class RunCompletion extends ComponentResource {
     super("tuneup:components:RunCompletion", name, {}, options);
     const { host, experiment, job, endpoint } = args;
     const dependsOn = endpoint === undefined ? [] : [endpoint];
-    const inputs = { host, experiment, run: job.run, endpoint: endpoint !== undefined };
+    // Left out where it is the default: the state of older releases does not know it.
+    const discard = args.discard === true ? true : undefined;
+    const inputs = { host, experiment, run: job.run, endpoint: endpoint !== undefined, discard };
     const completion = new RunCompletionResource(name, inputs, { parent: this, dependsOn });
     this.steps = completion.steps;
     this.trainSeconds = completion.trainSeconds;

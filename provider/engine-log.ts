@@ -3,6 +3,7 @@ import { credentials } from "@grpc/grpc-js";
 import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import engine from "@pulumi/pulumi/proto/engine_pb.js";
 import type { Progress } from "../recipe/protocol.ts";
+import { clock } from "../recipe/run-progress.ts";
 
 /** Off a terminal every ephemeral line is printed: there, at most one in this time. */
 const quietMs = 30_000;
@@ -15,6 +16,14 @@ function engineHasTerminal(): boolean {
   } catch {
     return false;
   }
+}
+
+/** Progress as one line for people: with the time that is left, where it is known and the message does not tell it itself. */
+export function progressLine({ message, secondsLeft }: Progress): string {
+  const tells = /\d left\b/.test(message);
+  return secondsLeft === undefined || Math.round(secondsLeft) <= 0 || tells
+    ? message
+    : `${message}, ${clock(secondsLeft)} left`;
 }
 
 /** Speaks to the user through the engine: a provider's own stdout is not seen, and `pulumi.log` has no engine here. */
@@ -35,7 +44,7 @@ export class EngineLog {
     const last = this.#lastProgress.get(urn);
     if (last !== undefined && now - last < this.#interval) return;
     this.#lastProgress.set(urn, now);
-    this.#send(urn, engine.LogSeverity.INFO, progress.message, true);
+    this.#send(urn, engine.LogSeverity.INFO, progressLine(progress), true);
   }
 
   /** Something worth keeping in the update's log. */

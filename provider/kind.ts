@@ -37,6 +37,8 @@ export interface ResourceKind<S extends z.ZodType = z.ZodType, O extends object 
   readonly secretOutputs?: readonly (keyof O & string)[];
   /** Inputs that say how to do it, not what: a change of them alone is none. */
   readonly incidental?: readonly string[];
+  /** Inputs that matter to the state alone: a change of them is kept there, and the host is not asked for anything. */
+  readonly recorded?: readonly string[];
   /** Checks that need more than the schema: files, host, data. Must not change anything, and be done in seconds. `olds`: the inputs of before. */
   check?(news: Wire, olds: Wire): Promise<CheckResult>;
   id(inputs: z.output<S>): string;

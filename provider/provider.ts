@@ -46,9 +46,8 @@ export class TuneupProvider implements Provider {
   async diff(_id: string, urn: string, olds: unknown, news: unknown): Promise<pulumiProvider.DiffResult> {
     const kind = kindOf(urn);
     const old = migrate(reveal(olds) as Wire);
-    const changed = changedKeys(keysOf(kind), old, reveal(news) as Wire);
+    const { changed, telling } = changesOf(kind, old, reveal(news) as Wire);
     const replaces = changed.filter((key) => kind.replaceOn.includes(key));
-    const telling = changed.filter((key) => kind.incidental?.includes(key) !== true);
     return {
       changes: telling.length > 0 || old["state"] !== healthy,
       replaces,
@@ -64,8 +63,14 @@ export class TuneupProvider implements Provider {
     return { id: kind.id(plain), outs };
   }
 
-  async update(_id: string, urn: string, _olds: unknown, news: unknown): Promise<pulumiProvider.UpdateResult> {
+  async update(_id: string, urn: string, olds: unknown, news: unknown): Promise<pulumiProvider.UpdateResult> {
     const kind = kindOf(urn);
+    const old = migrate(reveal(olds) as Wire);
+    const { telling } = changesOf(kind, old, reveal(news) as Wire);
+    if (telling.length > 0 && telling.every((key) => kind.recorded?.includes(key)) && old["state"] === healthy) {
+      const outputs = Object.entries(old).filter(([key]) => !keysOf(kind).includes(key));
+      return { outs: stateOf(kind, news as Wire, Object.fromEntries(outputs)) };
+    }
     return { outs: await this.#ensure(kind, urn, news as Wire, kind.inputs.parse(reveal(news))) };
   }
 
@@ -147,6 +152,12 @@ function kindOf(urn: string): ResourceKind {
     });
   }
   return kind;
+}
+
+/** Inputs that are not as they were, and those of them that make a change. */
+function changesOf(kind: ResourceKind, old: Wire, news: Wire): { changed: string[]; telling: string[] } {
+  const changed = changedKeys(keysOf(kind), old, news);
+  return { changed, telling: changed.filter((key) => kind.incidental?.includes(key) !== true) };
 }
 
 function keysOf(kind: ResourceKind): string[] {

@@ -1,5 +1,6 @@
 import { checkDatasetFile } from "../agent/datasets/check.ts";
 import { dataFilesAt } from "../agent/datasets/locate.ts";
+import { firstLook } from "../checks/datasets/first-look.ts";
 import { readParquet } from "../checks/datasets/read-parquet.ts";
 import { askedOf, foundFor, planAll } from "../checks/datasets/sources.ts";
 import { sha256 } from "../recipe/canonical.ts";
@@ -98,6 +99,7 @@ async function bytesOf(plan: PlannedDataset, plainText: boolean): Promise<Pick<R
   const read = { plainText, parquet: readParquet };
   const located = await dataFilesAt(path);
   const [first] = located;
+  for (const { file } of located) await firstLook(file, info);
   if (located.length === 1 && first?.file === path) {
     return { sha256: (await checkDatasetFile(path, info, cache, read)).sha256 };
   }

@@ -125,6 +125,7 @@ export interface ChatEndpointArgs {
   readonly device: Input<"cpu" | "cuda">;
   readonly weights: Input<string>;
   readonly weightsBytes: Input<number>;
+  readonly discard?: Input<boolean> | undefined;
 }
 
 /** The chat API of an experiment. */
@@ -150,6 +151,7 @@ export interface RunCompletionArgs {
   readonly experiment: Input<string>;
   readonly run: Input<string>;
   readonly endpoint: Input<boolean>;
+  readonly discard?: Input<boolean> | undefined;
 }
 
 /** Waits for a run and gives its results. */

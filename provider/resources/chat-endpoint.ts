@@ -7,6 +7,7 @@ import { adapterFolder, layoutOf } from "../../recipe/layout.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
 import { endpointSpecOf } from "../../recipe/specs.ts";
 import { isLoopback } from "../../recipe/tls.ts";
+import { isKept, requireSafe } from "../artifact-safety.ts";
 import { type GivenCertificate, readGivenCertificate } from "../given-certificate.ts";
 import { type CheckFailure, type Health, healthy, type ResourceKind } from "../kind.ts";
 import { hasUnknown, type Wire } from "../values.ts";
@@ -41,6 +42,8 @@ const inputs = z.object({
   weightsBytes: z.number(),
   /** SHA-256 of the certificate that `serve.tls` gives: a renewed one is a change. */
   certificate: z.string().optional(),
+  /** As SftJob's: destroy takes the endpoint first, so it refuses first. */
+  discard: z.boolean().optional(),
 });
 
 /** Outputs of `tuneup-host:index:ChatEndpoint`. */
@@ -57,6 +60,7 @@ export interface ChatEndpointOutputs extends Health {
 export const chatEndpointKind: ResourceKind<typeof inputs, ChatEndpointOutputs> = {
   inputs,
   replaceOn: ["host", "experiment"],
+  recorded: ["discard"],
   secretOutputs: ["apiKey"],
 
   async check(news: Wire) {
@@ -93,7 +97,8 @@ export const chatEndpointKind: ResourceKind<typeof inputs, ChatEndpointOutputs> 
     return renew && outputs.state === healthy ? { ...outputs, state: "its certificate ends soon" } : outputs;
   },
 
-  async remove({ experiment }, { host, options }) {
+  async remove({ host: place, run, experiment, discard }, { host, options }) {
+    if (!isKept(place, run)) await requireSafe({ run, experiment, discard }, host);
     await host.run("endpoint-delete", { experiment }, options);
   },
 };

@@ -3,6 +3,7 @@ import { artifactDamage, artifactFolder, bringArtifact } from "../../hosts/artif
 import { homeOf } from "../../recipe/home.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
+import { isKept, requireSafe } from "../artifact-safety.ts";
 import { type Health, healthy, type ResourceKind, type Work } from "../kind.ts";
 
 const inputs = z.object({
@@ -12,6 +13,8 @@ const inputs = z.object({
   run: z.string(),
   /** Wait for the endpoint's engines as well. */
   endpoint: z.boolean(),
+  /** As SftJob's: destroy takes this one first of all, so it refuses first. */
+  discard: z.boolean().optional(),
 });
 
 /** Outputs of `tuneup-host:index:RunCompletion`: the results of the run. */
@@ -32,6 +35,7 @@ export const runCompletionKind: ResourceKind<typeof inputs, RunCompletionOutputs
   inputs,
   replaceOn: ["host"],
   incidental: ["endpoint"],
+  recorded: ["discard"],
   id: ({ run }) => run,
 
   async ensure({ run, experiment, endpoint }, work) {
@@ -55,7 +59,9 @@ export const runCompletionKind: ResourceKind<typeof inputs, RunCompletionOutputs
     return { ...old, state: damage === undefined ? healthy : `artifact: ${damage}` };
   },
 
-  remove: () => Promise.resolve(),
+  async remove({ host: place, run, experiment, discard }, { host }) {
+    if (!isKept(place, run)) await requireSafe({ run, experiment, discard }, host);
+  },
 };
 
 /** A run that ended badly is tried again by the next `up`: what made it fail may be gone. */

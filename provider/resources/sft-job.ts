@@ -1,13 +1,9 @@
 import { existsSync } from "node:fs";
 import { z } from "zod";
 import { environmentLock } from "../../agent/environment/identity.ts";
-import { safetyOf } from "../../hosts/artifact.ts";
-import type { Host } from "../../hosts/host.ts";
 import type { TrainArguments } from "../../recipe/arguments.ts";
 import { canonicalJson, sha256 } from "../../recipe/canonical.ts";
 import { type DatasetSource, datasetSource } from "../../recipe/experiment-schema.ts";
-import { Fault } from "../../recipe/fault.ts";
-import { homeOf } from "../../recipe/home.ts";
 import { type HostSpec, hostSpec } from "../../recipe/host.ts";
 import { adapterFolder, layoutOf, noAdapter } from "../../recipe/layout.ts";
 import { modelSource } from "../../recipe/sources.ts";
@@ -15,6 +11,7 @@ import { runName } from "../../recipe/run.ts";
 import { runSpecOf } from "../../recipe/specs.ts";
 import { keptSentence } from "../../recipe/usage.ts";
 import { variantsFor } from "../../recipe/variants.ts";
+import { keepRun, requireSafe } from "../artifact-safety.ts";
 import { type CheckFailure, type Health, healthy, type ResourceKind } from "../kind.ts";
 import { previewCheck } from "../preview-check.ts";
 import { readDatasets } from "../read-datasets.ts";
@@ -60,6 +57,7 @@ export interface SftJobOutputs extends Health {
 export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
   inputs,
   replaceOn: ["host", "run"],
+  recorded: ["discard"],
   // All that decides the result is in the run's name.
   incidental: [
     "train",
@@ -87,6 +85,7 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
     const declared = sha256(canonicalJson({ train, model, experiment, datasets: data.declared, ...best }));
     // A new release brings another environment or edits a built-in dataset: that alone never trains again.
     if (olds["declared"] === declared && typeof olds["run"] === "string") {
+      keepRun(host, olds["run"]);
       return { computed: { run: olds["run"], declared }, failures };
     }
     const place = hostSpec.safeParse(host).data;
@@ -101,8 +100,10 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
       ...best,
       environmentLock: environmentLock(variantsFor(train as TrainArguments)),
     };
+    const run = runName(String(experiment), identity);
+    keepRun(host, run);
     return {
-      computed: { run: runName(String(experiment), identity), declared },
+      computed: { run, declared },
       failures: [...failures, ...checked.failures],
       warnings: checked.warnings,
     };
@@ -143,27 +144,12 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
   },
 
   async remove({ run, experiment, discard }, { host, options }) {
-    if (discard !== true) await requireSafe(run, experiment, host);
+    await requireSafe({ run, experiment, discard }, host);
     await host.run("run-stop", { run }, options);
     const usage = await host.run("usage", { experiment }, options);
     options.onLog?.("info", keptSentence(usage, host.dataDirectory));
   },
 };
-
-/** What a complete run left must not be on the host alone. `tuneup down` asked before, and says by the variable what it was told. */
-async function requireSafe(run: string, experiment: string, host: Host): Promise<void> {
-  if (host.isHere || process.env["TUNEUP_DISCARD"] === "1") return;
-  if ((await safetyOf(host, run, homeOf(process.env))) !== "unsafe") return;
-  const { output } = layoutOf(host.dataDirectory).run(run);
-  throw new Fault({
-    code: "artifact-unsafe",
-    property: "teardown.discard",
-    message: `what run ${run} left lies on ${host.description} alone, in ${output}.`,
-    next:
-      `\`npx tuneup fetch ${experiment}\` brings it to this machine. To let it go, set \`tuneup:teardown: {discard: true}\` and ` +
-      `\`npx tuneup up ${experiment}\` first, or take it down by \`npx tuneup down ${experiment} --discard\`.`,
-  });
-}
 
 /** On this machine the adapter to go on from can be looked at in preview; the agent looks on every machine. */
 function adapterFailures(adapter: string | undefined, host: HostSpec | undefined): CheckFailure[] {
