@@ -1,6 +1,7 @@
 import type { TrainArguments } from "../recipe/arguments.ts";
 import type { CheckFinding } from "../recipe/check-report.ts";
-import { diskOf } from "../recipe/estimates/disk.ts";
+import { type Disk, diskOf } from "../recipe/estimates/disk.ts";
+import { diskProposals } from "../recipe/estimates/disk-proposals.ts";
 import type { ModelShape } from "../recipe/estimates/model-config.ts";
 import type { Training } from "../recipe/estimates/training.ts";
 import type { Experiment } from "../recipe/experiment.ts";
@@ -10,62 +11,97 @@ import type { HostFacts } from "./hardware.ts";
 
 const basis = "parameters by config.json, measured sizes of the environment (docs/estimates.md)";
 
-/** Does all that the experiment puts into the data directory fit into the budget and on the disk? */
-export function diskFindings(
-  experiment: Experiment,
-  question: {
-    readonly shape: ModelShape;
-    readonly training: Training;
-    readonly steps: number | undefined;
-    readonly tokens: number;
-    readonly host: HostFacts | undefined;
-  },
-): CheckFinding[] {
-  const { shape, training, steps, tokens, host } = question;
-  const train: TrainArguments = experiment.train;
-  const disk = diskOf(shape, training, { train, variants: variantsFor(train), steps, tokens });
-  const limit = experiment.budget.diskGB * 1e9;
-  const parts = [
-    `weights ${gigabytes(disk.weights)}`,
-    `environment ${gigabytes(disk.environment)}`,
-    `checkpoints ${gigabytes(disk.checkpoints)}`,
-    `result ${gigabytes(disk.artifact)}`,
-  ].join(", ");
-  const needs = `the data directory grows to ${gigabytes(disk.total)} (${parts})`;
-  const base = { area: "disk", figure: Math.round(disk.total), limit, unit: "bytes", basis } as const;
-  if (disk.total > limit) {
-    const message = `is ${experiment.budget.diskGB} GB, and ${needs}.`;
-    return [
-      { ...base, level: "error", code: "disk-budget", property: "budget.diskGB", message, next: cheaper(training) },
-    ];
-  }
-  const merged = disk.merged > 0 ? ` An export with the adapter merged would add ${gigabytes(disk.merged)}.` : "";
-  const ok: CheckFinding = {
-    ...base,
-    level: "ok",
-    message: `${needs}; the budget is ${experiment.budget.diskGB} GB.${merged}`,
-  };
-  const left = disk.total - (host?.environment == null ? 0 : disk.environment);
-  if (host === undefined || left <= host.diskFreeBytes) return [ok];
-  const free = gigabytes(host.diskFreeBytes);
-  const message = `${needs}, and ${free} are free there; what lies there already is not counted off.`;
-  const next = "Free some space, or set `tuneup:storage.dataDirectory` to a larger disk.";
-  return [
-    {
-      ...base,
-      limit: host.diskFreeBytes,
-      level: "warning",
-      code: "disk-free",
-      property: "storage.dataDirectory",
-      message,
-      next,
-    },
-  ];
+/** What decides how much disk there is and how much is needed. */
+export interface DiskQuestions {
+  readonly shape: ModelShape;
+  readonly training: Training;
+  readonly steps: number | undefined;
+  readonly tokens: number;
+  readonly host: HostFacts | undefined;
+  /** Are the weights on the machine already? Undefined where that can't be seen from here. */
+  readonly weightsThere: boolean | undefined;
 }
 
-function cheaper({ method }: Training): string {
-  const whole = method === "full" || method === "freeze";
-  return whole
-    ? "Set `train.save_only_model: true`, `train.save_total_limit: 1`, or train an adapter (`train.finetuning_type: lora`); or raise the budget."
-    : "Take a smaller model, or raise the budget to what the disk has.";
+/** Does all that the experiment puts into the data directory fit into the budget and on the disk? */
+export function diskFindings(experiment: Experiment, question: DiskQuestions): CheckFinding[] {
+  const { shape, training, steps, tokens } = question;
+  const train: TrainArguments = experiment.train;
+  const disk = diskOf(shape, training, { train, variants: variantsFor(train), steps, tokens });
+  const budget = experiment.budget.diskGB * 1e9;
+  const room = roomOf(disk, question);
+  const limit = Math.min(budget, room?.least ?? Infinity);
+  const needs = `the data directory grows to ${gigabytes(disk.total)} (${partsOf(disk)})`;
+  const base = {
+    area: "disk",
+    figure: Math.round(disk.total),
+    limit: Math.round(limit),
+    unit: "bytes",
+    basis,
+  } as const;
+  if (disk.total <= limit) {
+    const merged = disk.merged > 0 ? ` An export with the adapter merged would add ${gigabytes(disk.merged)}.` : "";
+    return [
+      {
+        ...base,
+        level: "ok",
+        code: "disk-fits",
+        message: `${needs}; the budget is ${experiment.budget.diskGB} GB.${merged}`,
+      },
+    ];
+  }
+  const advice = adviceFor(experiment, question, { budget, room: room?.least ?? Infinity, total: disk.total });
+  const findings: CheckFinding[] = [];
+  if (disk.total > budget) {
+    const message = `is ${experiment.budget.diskGB} GB, and ${needs}.`;
+    const raise = room === undefined || disk.total <= room.least ? " Or raise the budget to what the disk has." : "";
+    const next = `${advice}${raise}`;
+    findings.push({ ...base, level: "error", code: "disk-budget", property: "budget.diskGB", message, next });
+  }
+  if (room !== undefined && disk.total > room.least) {
+    const unseen = disk.total > room.most ? "" : " The weights may lie there already, which can't be seen from here.";
+    const message = `${needs}, and ${room.words}.${unseen}`;
+    const next = `Free some space, or set \`tuneup:storage.dataDirectory\` to a larger disk. ${advice}`;
+    const level = unseen === "" ? "error" : "warning";
+    findings.push({ ...base, level, code: "disk-free", property: "storage.dataDirectory", message, next });
+  }
+  return findings;
+}
+
+function partsOf({ weights, environment, checkpoints, artifact }: Disk): string {
+  const parts = { weights, environment, checkpoints, result: artifact };
+  return Object.entries(parts)
+    .map(([name, bytes]) => `${name} ${gigabytes(bytes)}`)
+    .join(", ");
+}
+
+/** How large the data directory can become: what is free and what of the experiment lies there; undefined where no host told. */
+interface Room {
+  readonly least: number;
+  /** The same if what can't be seen is there as well. */
+  readonly most: number;
+  readonly words: string;
+}
+
+function roomOf(disk: Disk, { host, weightsThere }: DiskQuestions): Room | undefined {
+  // A folder that can't be written is an error of its own.
+  if (host === undefined || host.unwritable !== undefined) return undefined;
+  const there = (host.environment === null ? 0 : disk.environment) + (weightsThere === true ? disk.weights : 0);
+  const least = host.diskFreeBytes + there;
+  const words = `${gigabytes(host.diskFreeBytes)} are free there${there === 0 ? "" : `, beside ${gigabytes(there)} of it that are there already`}`;
+  return { least, most: weightsThere === undefined ? least + disk.weights : least, words };
+}
+
+/** What would fit, with its figures; nothing where the budget alone is short and can be raised instead. */
+function adviceFor(
+  { train, model }: Experiment,
+  { shape, training, steps, tokens }: DiskQuestions,
+  { budget, room, total }: { readonly budget: number; readonly room: number; readonly total: number },
+): string {
+  const question = { modelId: model.id, shape, train, gpus: training.gpus, steps, tokens };
+  const found = diskProposals(question, Math.min(budget, room));
+  if (found.length > 0) {
+    const texts = found.map(({ changes, bytes }) => `\`${changes.join("`, `")}\` (${gigabytes(bytes)})`);
+    return `What fits, cheapest first: ${texts.join("; or ")}.`;
+  }
+  return `No setting makes it fit: it takes ${gigabytes(total)}.`;
 }

@@ -7,10 +7,13 @@ import { readRunnableExperiment } from "../recipe/runnable-experiment.ts";
 import { modelPin, type Pins } from "../recipe/pins.ts";
 import { trainsOnOneCard } from "../recipe/target.ts";
 import { variantFindings } from "../recipe/variant-findings.ts";
-import { dataFindings } from "./datasets/findings.ts";
+import { dataFindings, splitFindings } from "./datasets/findings.ts";
 import { modelFolder } from "./datasets/model-folder.ts";
 import { type DataReport, dataReport } from "./datasets/report.ts";
+import { stageFindings } from "./datasets/stage.ts";
 import { tokenCounter } from "./datasets/token-counter.ts";
+import { adapterFaults, rewardFaults } from "./folders.ts";
+import { hostFaults } from "./host.ts";
 import { type HostFacts, hardwareOf } from "./hardware.ts";
 import { resourceFindings } from "./resources.ts";
 
@@ -43,29 +46,33 @@ export async function checkConfig(
 
 /** The same for an experiment whose text is right. `pulumi preview` asks this too: its errors are the same. */
 export async function checkExperiment(experiment: Experiment, context: CheckContext): Promise<CheckFinding[]> {
-  const { home, host, resourcesOnly = false } = context;
+  const { home, host, askHub = false, hubToken, resourcesOnly = false } = context;
   const { train, model, serve, budget, target } = experiment;
   const hardware = hardwareOf(experiment, host);
   const { device } = hardware;
-  // Without a budget of time or money no row decides an error: preview does not read the data twice.
-  const reads = !resourcesOnly || budget.hours !== undefined || budget.usd !== undefined;
+  // Without a budget of time or money, and rows held back by number, no row decides an error: preview does not read the data twice.
+  const counts = budget.hours !== undefined || budget.usd !== undefined || Number(train["val_size"] ?? 0) >= 1;
+  const reads = !resourcesOnly || counts;
   const data = reads ? await reportOf(experiment, context) : undefined;
   // On a CPU that nobody asked for, what a card would need is no fault of the file yet.
   const known = experiment.compute.device !== "auto" || host !== undefined;
   const gpus = trainsOnOneCard(target) ? 1 : hardware.gpus;
   const unfit = known ? trainingFaults(experiment, { device, gpus }) : [];
   return [
-    ...(unfit.length > 0
-      ? unfit.map(faultFinding)
-      : [ok("config", `every value of ${Object.keys(train).length} arguments is one that LLaMA-Factory 0.9.5 takes.`)]),
-    ...(unfit.length > 0 ? [] : [ok("compatibility", "model, template, method and arguments go together.")]),
+    ...(unfit.length > 0 ? unfit.map(faultFinding) : [allTaken(Object.keys(train).length)]),
+    ...(unfit.length > 0 ? [] : [goesTogether]),
     ...variantFindings({
       ...{ train, engine: serve.enabled ? serve.engine : "huggingface", model: { id: model.id } },
       ...{ device, platform: host?.platform },
+      ...{ here: host === undefined ? undefined : host.environment !== null },
     }),
+    ...(resourcesOnly || host === undefined ? [] : hostFaults(experiment, host).map(hostFinding)),
+    ...(resourcesOnly ? [] : adapterFaults(experiment, home).map(faultFinding)),
+    ...rewardFaults(experiment, home).map(faultFinding),
     ...(resourcesOnly ? [] : await weightsOf(experiment, context)),
-    ...(resourcesOnly || data === undefined ? [] : dataFindings(data, experiment)),
-    ...(await resourceFindings(experiment, { home, host, data })),
+    ...(resourcesOnly ? await stageFindings(experiment) : data === undefined ? [] : dataFindings(data, experiment)),
+    ...(data === undefined ? [] : splitFindings(data)),
+    ...(await resourceFindings(experiment, { home, host, data, hub: askHub ? { token: hubToken } : undefined })),
   ];
 }
 
@@ -91,6 +98,16 @@ function faultFinding({ code, property, message, next }: FaultFacts): CheckFindi
   };
 }
 
-function ok(area: CheckFinding["area"], message: string): CheckFinding {
-  return { area, level: "ok", message };
+function hostFinding(fault: FaultFacts): CheckFinding {
+  return { ...faultFinding(fault), area: "environment" };
 }
+
+function allTaken(count: number): CheckFinding {
+  const message = `every value of ${count} arguments is one that LLaMA-Factory 0.9.5 takes.`;
+  return { area: "config", level: "ok", code: "arguments-taken", message, values: { count } };
+}
+
+const goesTogether: CheckFinding = {
+  ...{ area: "compatibility", level: "ok", code: "arguments-compatible", values: {} },
+  message: "model, template, method and arguments go together.",
+};

@@ -8,7 +8,7 @@ import { trainsOnOneCard } from "../recipe/target.ts";
 /** What the host told of itself. */
 export type HostFacts = Pick<
   CommandOutput<"preflight">,
-  "gpus" | "memoryBytes" | "diskFreeBytes" | "platform" | "environment"
+  ("gpus" | "memoryBytes" | "diskFreeBytes" | "platform" | "environment") | ("python" | "unwritable" | "driverTrouble")
 >;
 
 /** What an experiment will train on. */

@@ -24,7 +24,7 @@ export function memoryFindings(
   const needs = `training needs ${gigabytes(memory.total)} (${partsOf(memory)})`;
   const base = { area: "memory", figure: Math.round(memory.total), unit: "bytes", basis } as const;
   const model = `${billions(parametersOf(shape).total)} parameters, ${billions(training.trained)} trained`;
-  if (limit === undefined) return [{ ...base, level: "ok", message: `${model}: ${needs}.` }];
+  if (limit === undefined) return [{ ...base, level: "ok", code: "memory-unlimited", message: `${model}: ${needs}.` }];
   const limited = { ...base, limit: Math.round(limit) };
   const has = `${hardware.name} has ${gigabytes(limit)} (${hardware.basis})`;
   // On a CPU rows are padded to the longest of the batch and no further: only what is always there is sure.
@@ -34,12 +34,19 @@ export function memoryFindings(
     const next = proposalText(experiment, question, limit);
     return [{ ...limited, level: "error", code: "memory", property, message: `${needs}, and ${has}.`, next }];
   }
+  if (memory.total > limit) {
+    const next = proposalText(experiment, question, limit);
+    const message =
+      `training may need up to ${gigabytes(memory.total)} (${partsOf(memory)}), if rows are as long as cutoff_len; ` +
+      `${gigabytes(sure)} of it are always there, and ${has}.`;
+    return [{ ...limited, level: "warning", code: "memory-tight", property, message, next }];
+  }
   if (memory.total > tight * limit) {
     const next = proposalText(experiment, question, tight * limit);
     const message = `${needs}, which is close to what there is: ${has}.`;
     return [{ ...limited, level: "warning", code: "memory-tight", property, message, next }];
   }
-  return [{ ...limited, level: "ok", message: `${model}: ${needs}; ${has}.` }];
+  return [{ ...limited, level: "ok", code: "memory-fits", message: `${model}: ${needs}; ${has}.` }];
 }
 
 function partsOf({ weights, gradients, optimizer, activations, logits, fixed }: Memory): string {

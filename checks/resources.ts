@@ -6,6 +6,7 @@ import type { DataReport } from "./datasets/report.ts";
 import { diskFindings } from "./disk.ts";
 import { cardFindings, type HostFacts, hardwareOf } from "./hardware.ts";
 import { memoryFindings } from "./memory.ts";
+import type { HubConfigQuestion } from "./hub-config.ts";
 import { modelShapeOf } from "./model-shape.ts";
 import { stepsOfRun, timeFindings } from "./time.ts";
 
@@ -14,26 +15,31 @@ export interface ResourceQuestion {
   readonly home: string;
   readonly host?: HostFacts | undefined;
   readonly data?: DataReport | undefined;
+  /** How to ask the model's hub for what is not here. Default: no network. */
+  readonly hub?: HubConfigQuestion | undefined;
 }
 
 /** Stand for paths that decide no figure. */
 const paths = { weights: "/weights", datasets: "/datasets", output: "/output" };
 
-/** Memory, disk, time and price, and what of the model's shape and the card forbids the training. No network. */
+/** Memory, disk, time and price, and what of the model's shape and the card forbids the training. */
 export async function resourceFindings(experiment: Experiment, question: ResourceQuestion): Promise<CheckFinding[]> {
-  const { home, host, data } = question;
+  const { home, host, data, hub } = question;
   const hardware = hardwareOf(experiment, host);
-  const { shape, findings } = await modelShapeOf(experiment, home);
+  const { shape, findings, folder } = await modelShapeOf(experiment, home, hub);
   const found = [...findings, ...cardFindings(experiment, hardware)];
   if (shape === undefined) return found;
   const rendered = { ...experiment, train: renderTraining(experiment.train, [], paths, hardware.device) };
   const training = trainingOf(rendered.train, shape, hardware.gpus);
   const known = stepsOfRun(experiment, data, hardware.gpus);
   const tokens = data?.tokens?.perEpoch ?? 0;
+  const { target, model } = experiment;
+  // A folder of the user's is used where it is.
+  const weightsThere = model.source === "path" || (target === "local" ? folder !== undefined : undefined);
   return [
     ...found,
     ...memoryFindings(experiment, { shape, training, hardware }),
-    ...diskFindings(rendered, { shape, training, steps: known?.steps, tokens, host }),
+    ...diskFindings(rendered, { shape, training, steps: known?.steps, tokens, host, weightsThere }),
     ...timeFindings(experiment, { shape, training, hardware, known, report: data }),
   ];
 }

@@ -76,7 +76,13 @@ export function timeFindings(
           level: atMost ? "warning" : "error",
           message: `is ${String(budget.hours)} h, and ${figure} (${detail}).`,
         }
-      : { ...base, ...(limit === undefined ? {} : { limit }), level: "ok", message: `${figure} (${detail}).` },
+      : {
+          ...base,
+          ...(limit === undefined ? {} : { limit }),
+          level: "ok",
+          code: "time-estimated",
+          message: `${figure} (${detail}).`,
+        },
   ];
   return [...findings, ...priceFindings(experiment, { seconds, bound, atMost, pricePerHour: compute.pricePerHour })];
 }
@@ -111,7 +117,13 @@ function priceFindings(
   } as const;
   if (budget.usd === undefined || price <= budget.usd) {
     return [
-      { ...figures, ...(budget.usd === undefined ? {} : { limit: budget.usd }), level: "ok", message: `${text}.` },
+      {
+        ...figures,
+        ...(budget.usd === undefined ? {} : { limit: budget.usd }),
+        level: "ok",
+        code: "price-estimated",
+        message: `${text}.`,
+      },
     ];
   }
   return [

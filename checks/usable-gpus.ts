@@ -24,8 +24,8 @@ export function unusableGpu(device: "auto" | "cpu" | "cuda", facts: GpuFacts): F
   const property = "compute.device";
   const onCpu = "or set `tuneup:compute.device` to cpu to train without the GPU";
   if (driverTrouble !== undefined) {
-    const message = `The NVIDIA driver of the host does not work: nvidia-smi says ${JSON.stringify(driverTrouble)}.`;
-    const next = `Repair the driver (after an update of the kernel or of the driver: reboot), ${onCpu}.`;
+    const message = `The NVIDIA driver of the host does not work: ${driverTrouble}.`;
+    const next = `Install or repair the driver (after an update of the kernel or of the driver: reboot), ${onCpu}.`;
     return { code: "cuda-unusable", property, message, next };
   }
   const [gpu] = gpus;

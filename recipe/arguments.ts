@@ -43,7 +43,7 @@ export const ownedArguments: Readonly<Record<string, string>> = {
 };
 
 /** Arguments that hold a secret: `train` is written to disk and shown. */
-const secretArguments = new Set([
+export const secretArguments: ReadonlySet<string> = new Set([
   "hf_hub_token",
   "ms_hub_token",
   "om_hub_token",

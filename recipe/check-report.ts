@@ -13,6 +13,8 @@ export interface CheckFinding {
   readonly property?: string;
   /** One sentence with the figure and the limit. */
   readonly message: string;
+  /** The names and figures of `message`, for its sentence in another language, which the code names. */
+  readonly values?: Readonly<Record<string, string | number>>;
   /** The figure and the limit again for programs, in `unit`. */
   readonly figure?: number;
   readonly limit?: number;

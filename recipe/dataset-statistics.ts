@@ -65,7 +65,7 @@ export interface Schedule {
   readonly epochs: number;
   /** `max_steps`: above 0 it decides alone. */
   readonly maxSteps: number;
-  /** `val_size`: up to 1 a share, above it rows. */
+  /** `val_size`: below 1 a share, from 1 on rows. */
   readonly valSize: number;
   /** `max_samples`: the first rows of each dataset. */
   readonly maxSamples: number | undefined;
@@ -117,7 +117,7 @@ export interface Steps {
 /** As transformers' Trainer counts: a last incomplete batch and a last incomplete accumulation are steps as well. */
 export function stepsOf(rows: number, schedule: Schedule): Steps {
   const { valSize } = schedule;
-  const evalRows = valSize <= 1e-6 ? 0 : Math.min(rows, valSize > 1 ? Math.trunc(valSize) : Math.ceil(valSize * rows));
+  const evalRows = valSize <= 1e-6 ? 0 : Math.min(rows, valSize >= 1 ? Math.trunc(valSize) : Math.ceil(valSize * rows));
   const trainRows = rows - evalRows;
   const perEpoch = stepsPerEpoch(trainRows, schedule);
   const total = schedule.maxSteps > 0 ? schedule.maxSteps : Math.ceil(schedule.epochs * perEpoch);

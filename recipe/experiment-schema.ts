@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import { z } from "zod";
 
 /** A number, or a string that is exactly one: `pulumi config set --path` writes strings. */
@@ -73,10 +74,13 @@ export const datasetShapes = {
   path: z.strictObject({
     path: z
       .string()
-      .regex(/(\/|(^|\/)\.*[^./]+|\.(jsonl?|csv|parquet|arrow))$/i, {
-        error: "must name a .json, .jsonl, .csv, .parquet or .arrow file or a folder (with a / at its end)",
+      .regex(/(\/|(^|\/)\.*[^./]+|\.(jsonl?|csv|parquet))$/i, {
+        error: ({ input }) =>
+          /\.arrow$/i.test(String(input))
+            ? `must be a file whose rows can be checked, and Arrow's can't: save it as Parquet with \`datasets.Dataset.from_file(${JSON.stringify(input)}).to_parquet(NEW)\` in Python`
+            : "must name a .json, .jsonl, .csv or .parquet file or a folder (with a / at its end)",
       })
-      .describe("A .json, .jsonl, .csv, .parquet or .arrow file, or a folder of them, relative to the project folder."),
+      .describe("A .json, .jsonl, .csv or .parquet file, or a folder of them, relative to the project folder."),
     ...rowFormat,
   }),
   hub: z.strictObject({
@@ -95,6 +99,9 @@ export const datasetShapes = {
     url: z
       .string()
       .regex(/^(https|s3):\/\/./, { error: "must begin with https:// or s3://" })
+      .regex(/\.(jsonl?|csv|parquet)(?=$|[?#])/i, {
+        error: "must be the address of a .json, .jsonl, .csv or .parquet file: its ending says the format",
+      })
       // It is kept in the state and with the run, in plain text.
       .refine(
         (address) => !/^\w+:\/\/[^/]*@|[?&](X-Amz-Signature|X-Amz-Credential|Signature|sig|token)=/i.test(address),
@@ -138,7 +145,17 @@ export const serve = z.strictObject({
     .union([z.literal("auto"), flag])
     .default("auto")
     .describe("Serve the untouched model as `base` as well; auto: where memory allows it."),
-  host: z.string().min(1).default("127.0.0.1").describe("Address to bind. Anything but loopback opens the endpoint."),
+  host: z
+    .string()
+    .regex(
+      /^([A-Za-z\d]([\w-]*[A-Za-z\d])?(\.[A-Za-z\d]([\w-]*[A-Za-z\d])?)*\.?|[\dA-Fa-f:.]*:[\dA-Fa-f:.]*(%\w+)?)$/,
+      {
+        error: "must be an IP address or a host name",
+      },
+    )
+    .refine((host) => !/^[\d.]+$/.test(host) || isIPv4(host), { error: "must be an IP address or a host name" })
+    .default("127.0.0.1")
+    .describe("Address to bind. Anything but loopback opens the endpoint."),
   tls: z
     .union([
       z.enum(["auto", "off", "self-signed"]),
@@ -185,7 +202,7 @@ export const compute = z.strictObject({
   offline: flag
     .default(false)
     .describe(
-      "`ssh` only: push weights and data from this machine even where the host reaches the hubs; its Python environment has to be there.",
+      "`ssh` only: push the Python environment, weights and data from this machine even where the host reaches the hubs.",
     ),
   device: z.enum(["auto", "cpu", "cuda"]).default("auto").describe("auto: the GPU if there is one, else the CPU."),
   gpu: z

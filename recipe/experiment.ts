@@ -58,8 +58,12 @@ function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** A word in place of a map is what was given for each of its keys: `teardown: keep` is short for its `when`. */
 function valueAt(config: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], config);
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === "string" ? value : (value as Record<PropertyKey, unknown> | undefined)?.[key]),
+    config,
+  );
 }
 
 function toFaults(issue: z.core.$ZodIssue, config: unknown): FaultFacts[] {
@@ -112,9 +116,10 @@ function sentenceOf(issue: z.core.$ZodIssue): string {
       return `must be ${issue.expected === "record" || issue.expected === "object" ? "a map" : `a value of type ${issue.expected}`}`;
     case "too_small":
       if (issue.origin === "array") return "must have at least one entry";
+      if (issue.inclusive === false) return `must be above ${String(issue.minimum)}`;
       return `must be at least ${String(issue.minimum)}${issue.origin === "string" ? " character long" : ""}`;
     case "too_big":
-      return `must be at most ${String(issue.maximum)}`;
+      return `must be ${issue.inclusive === false ? "below" : "at most"} ${String(issue.maximum)}`;
     default:
       return issue.message;
   }

@@ -9,6 +9,8 @@ export interface Layout {
   /** Immutable copies of the agent, one folder a content hash. */
   readonly agent: string;
   readonly env: string;
+  /** Packages that were pushed for an environment, until it is made. */
+  readonly wheels: string;
   readonly models: string;
   readonly datasets: string;
   readonly runs: string;
@@ -82,6 +84,7 @@ export function layoutOf(root: string): Layout {
     tools: `${root}/tools`,
     agent: `${root}/agent`,
     env: `${root}/env`,
+    wheels: `${root}/wheels`,
     models: `${root}/models`,
     datasets: `${root}/datasets`,
     runs,

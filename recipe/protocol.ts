@@ -22,6 +22,7 @@ import { variantNames } from "./variants.ts";
 
 const dataDirectory = z.string().startsWith("/");
 const device = z.enum(["auto", "cpu", "cuda"]);
+const extras = z.array(z.enum(variantNames)).optional();
 const record = z.record(z.string(), z.unknown());
 
 /** What decides a run, written to spec.json. `arguments` is all that LLaMA-Factory gets, paths already absolute. */
@@ -107,7 +108,7 @@ export const commands = {
     z.object({
       dataDirectory,
       /** What the environment that is looked for has beyond the base lock. Default: nothing. */
-      extras: z.array(z.enum(variantNames)).optional(),
+      extras,
       /** Is this port free, or held by this experiment's own endpoint? */
       port: z.object({ host: z.string(), port: z.int(), experiment: z.string() }).optional(),
       /** Ask whether the hubs are reached. Hosts other than this machine tell. Default: they are not asked. */
@@ -124,7 +125,7 @@ export const commands = {
       unwritable: z.string().optional(),
       python: z.object({ path: z.string(), version: z.string() }).nullable(),
       gpus: z.array(z.object({ name: z.string(), memoryBytes: z.number(), driver: z.string() })),
-      /** What nvidia-smi says where it is there and fails; the list of GPUs is empty then. */
+      /** Why there seems to be a GPU and none can be used, as `gpuTrouble` says; the list of GPUs is empty then. */
       driverTrouble: z.string().optional(),
       port: z.enum(["free", "ours", "taken"]).optional(),
       /** Which of these the host reaches. */
@@ -138,8 +139,8 @@ export const commands = {
     }),
   ),
   "environment-ensure": command(
-    // extras: what the environment has beyond the base lock. Default: nothing.
-    z.object({ dataDirectory, device, extras: z.array(z.enum(variantNames)).optional() }),
+    // extras: beyond the base lock; default: nothing. wheels: folder of pushed packages, deleted at the end; default: the index.
+    z.object({ dataDirectory, device, extras, wheels: z.string().optional() }),
     z.object({ path: z.string(), record: environmentRecord, created: z.boolean() }),
   ),
   "environment-read": command(

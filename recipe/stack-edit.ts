@@ -45,9 +45,9 @@ export function editStack(text: string, edits: readonly StackEdit[]): string {
   throw new Fault({ code: "set-refused", message: added.map(({ sentence }) => sentence).join("\n") });
 }
 
-/** The values under `tuneup:` of a stack file's text. Throws Fault with the line where it is no stack file. */
-export function stackConfig(text: string): Record<string, unknown> {
-  const config: unknown = parsed(text).toJS();
+/** The values under `tuneup:` of a stack file's text. Throws Fault with `place`, its path, and the line where it is no stack file. */
+export function stackConfig(text: string, place?: string): Record<string, unknown> {
+  const config = valueOf(parsed(text, place), place);
   const values = (config as { config?: unknown } | null)?.config;
   if (typeof values !== "object" || values === null) return {};
   return Object.fromEntries(
@@ -72,7 +72,21 @@ function faultsOf(text: string): Fault[] {
   return (readExperiment(stackConfig(text)).faults ?? []).map((facts) => new Fault(facts));
 }
 
-function parsed(text: string): Document.Parsed {
+function valueOf(document: Document.Parsed, place = "the stack file"): unknown {
+  const wrong = (what: string, next: string): Fault =>
+    new Fault({ code: "stack-yaml", message: `${place} ${what}.`, next });
+  let value: unknown;
+  try {
+    value = document.toJS();
+  } catch (thrown) {
+    // An alias without its anchor is found here alone.
+    throw wrong(`is not YAML: ${(thrown as Error).message.replace(/\.$/, "")}`, "Correct it.");
+  }
+  if (value === null || (typeof value === "object" && !Array.isArray(value))) return value;
+  throw wrong("is no stack file: it must be a map with `config:` in it", "`npx tuneup new` makes one.");
+}
+
+function parsed(text: string, place = "the stack file"): Document.Parsed {
   // A key that is a map, as in an unquoted {{name}}, is told by the schema, not by a warning of the parser's.
   const document = parseDocument(text, { customTags: numbersAsWritten, logLevel: "error" });
   const [error] = document.errors;
@@ -80,7 +94,7 @@ function parsed(text: string): Document.Parsed {
   const line = error.linePos?.[0].line ?? 1;
   throw new Fault({
     code: "stack-yaml",
-    message: `line ${line} of the stack file is not YAML: ${(error.message.split("\n")[0] ?? "").replace(/ at line .*$/, "")}.`,
+    message: `line ${line} of ${place} is not YAML: ${(error.message.split("\n")[0] ?? "").replace(/ at line .*$/, "")}.`,
     next: "Correct that line.",
   });
 }

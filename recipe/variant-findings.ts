@@ -1,5 +1,6 @@
 import type { TrainArguments } from "./arguments.ts";
 import type { CheckFinding } from "./check-report.ts";
+import { environmentBytes } from "./estimates/disk.ts";
 import { trackersOf, type Variant, variantFacts, type VariantReason, variantReasons } from "./variants.ts";
 
 /** What is known of the experiment and its host. */
@@ -16,21 +17,38 @@ export interface VariantQuestion {
   readonly device?: "cpu" | "cuda" | undefined;
   /** The host's platform, as Node calls it. */
   readonly platform?: string | undefined;
+  /** Is the environment with all that is asked for on the host, complete? Undefined where the host was not asked. */
+  readonly here?: boolean | undefined;
 }
 
 const basis = "size measured on Linux x86-64, Python 3.11";
 
-/** One finding for each variant that is asked for, and one for each thing that no environment of ours can have. */
+/**
+ * One finding for the environment where the host told of it, one for each variant that is asked for, and one for each thing that no
+ * environment of ours can have.
+ */
 export function variantFindings(question: VariantQuestion): CheckFinding[] {
   const asked = new Map<Variant, VariantReason>();
   for (const reason of variantReasons(question.train)) {
     if (!asked.has(reason.variant)) asked.set(reason.variant, reason);
   }
   return [
+    ...environmentFinding(question, [...asked.keys()]),
     ...[...asked.values()].map((reason) => variantFinding(reason, question)),
     ...[launcherFinding(question), ...argumentFindings(question.train)].filter((found) => found !== undefined),
     ...[baseFinding(question), engineFinding(question)].filter((found) => found !== undefined),
   ];
+}
+
+function environmentFinding({ here }: VariantQuestion, variants: readonly Variant[]): CheckFinding[] {
+  if (here === undefined) return [];
+  const bytes = environmentBytes + variants.reduce((sum, name) => sum + variantFacts[name].bytes, 0);
+  const size = `${(bytes / 1e9).toFixed(1)} GB`;
+  const message = here
+    ? `The Python environment is here (at most ${size} on disk).`
+    : `The Python environment is not here yet: \`up\` installs it, at most ${size} on disk.`;
+  const code = here ? "environment-here" : "environment-installed";
+  return [{ area: "environment", level: "ok", code, message, values: { size }, figure: bytes, unit: "bytes", basis }];
 }
 
 function shown(value: unknown): string {
@@ -51,10 +69,22 @@ function variantFinding({ variant, property, value }: VariantReason, question: V
     };
   }
   const size = bytes < 1e6 ? "less than 1 MB" : `${Math.round(bytes / 1e6)} MB`;
+  const names = `variant ${variant} (${packages.join(", ")}`;
+  const said = {
+    unknown: `The environment has the ${names}: ${size} on disk), because of ${text}.`,
+    here: `The ${names}: ${size} on disk) is here, because of ${text}.`,
+    missing: `The ${names}) will be installed, ${size}, because of ${text}.`,
+  };
   return {
     ...shared,
     level: "ok",
-    message: `The environment has the variant ${variant} (${packages.join(", ")}: ${size} on disk), because of ${text}.`,
+    message: said[question.here === undefined ? "unknown" : question.here ? "here" : "missing"],
+    ...(question.here === undefined
+      ? {}
+      : {
+          code: question.here ? "variant-here" : "variant-installed",
+          values: { variant, packages: packages.join(", "), size, reason: text },
+        }),
     ...(loginOf[variant] === undefined ? {} : { next: loginOf[variant] }),
   };
 }

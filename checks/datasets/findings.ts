@@ -15,7 +15,9 @@ export function dataFindings(report: DataReport, experiment: Experiment): CheckF
     findings.push({
       area: "data",
       level: "ok",
+      code: "dataset-steps",
       message: `${count(trainRows)} rows train${evaluated}: ${count(perEpoch)} steps an epoch, ${count(total)} in all.`,
+      values: { rows: count(trainRows), held: count(evalRows), perEpoch: count(perEpoch), total: count(total) },
       figure: total,
       unit: "steps",
       basis: "counted here; steps as transformers' Trainer counts them",
@@ -27,29 +29,52 @@ export function dataFindings(report: DataReport, experiment: Experiment): CheckF
     findings.push({
       area: "data",
       level: "ok",
+      code: "tokens-uncounted",
       message: `Tokens are not counted: ${why}.${why.endsWith("yet") ? " `up` brings it." : ""}`,
     });
   } else findings.push(...tokenFindings(tokens));
   return findings;
 }
 
+/** Does `val_size` leave rows to train on? datasets' train_test_split refuses it where it does not. */
+export function splitFindings({ rows, steps, schedule }: DataReport): CheckFinding[] {
+  if (rows === undefined || rows === 0 || steps === undefined || steps.trainRows > 0) return [];
+  const { valSize } = schedule;
+  return [
+    {
+      area: "data",
+      level: "error",
+      code: "validation-rows",
+      property: "train.val_size",
+      message: `is ${valSize}, and all ${count(rows)} rows of the data would evaluate: none is left to train on.`,
+      figure: steps.evalRows,
+      limit: rows - 1,
+      unit: "rows",
+      basis: "counted here",
+      next: "Write a share such as 0.1, or fewer rows.",
+    },
+  ];
+}
+
 function findingsOf(dataset: DatasetReport): CheckFinding[] {
   const { name, property, source, here, rows, duplicates, duplicatesAt, problems } = dataset;
-  if (!here) {
-    const message = `${name}: ${source} is not on this machine yet; its rows are checked at \`up\`, before anything trains.`;
-    const next = "`npx tuneup data` with this experiment's name fetches and checks it now.";
-    return [{ area: "data", level: "warning", code: "dataset-elsewhere", property, message, next }];
-  }
   const findings = problems.map(({ code, message, next }): CheckFinding => {
     return { area: "data", level: "error", code, property, message, ...(next === undefined ? {} : { next }) };
   });
+  if (!here) {
+    const message = `${name}: ${source} is not on this machine yet; its rows are checked at \`up\`, before anything trains.`;
+    const next = "`npx tuneup data` with this experiment's name fetches and checks it now.";
+    return [...findings, { area: "data", level: "warning", code: "dataset-elsewhere", property, message, next }];
+  }
   if (problems.length === 0) {
     const basis = "every row read here";
     findings.push({
       area: "data",
       level: "ok",
       property,
+      code: "dataset-whole",
       message: `${name}: ${count(rows)} rows, all well formed.`,
+      values: { name, rows: count(rows) },
       figure: rows,
       unit: "rows",
       basis,
@@ -79,6 +104,7 @@ function tokenFindings({ lengths, cutoff, truncated, perEpoch, packing, rows, by
     {
       area: "data",
       level: "ok",
+      code: "tokens-counted",
       message: `${count(perEpoch)} tokens an epoch; ${median}. Packed, ${packing.rowsEach.toFixed(1)} rows would share a sequence of ${count(cutoff)}.`,
       figure: perEpoch,
       unit: "tokens",

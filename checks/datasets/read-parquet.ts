@@ -6,7 +6,7 @@ import { type ParquetReader, readFooter, unreadable } from "../../agent/datasets
 const rowsAtOnce = 4096;
 
 /** What Parquet files of the hubs are compressed with, beside snappy, which the reader brings. */
-const compressors: Compressors = {
+export const compressors: Compressors = {
   GZIP: (input) => gunzipSync(input),
   BROTLI: (input) => brotliDecompressSync(input),
   ZSTD: (input) => zstdDecompressSync(input),

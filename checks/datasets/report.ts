@@ -16,13 +16,15 @@ import {
 } from "../../recipe/dataset-statistics.ts";
 import { chatTemplateOf } from "../../recipe/dataset-templates.ts";
 import type { PlannedDataset } from "../../recipe/datasets.ts";
+import { datasetStageFault } from "../../recipe/dataset-stage.ts";
 import type { Experiment } from "../../recipe/experiment.ts";
 import { asFault, type FaultFacts } from "../../recipe/fault.ts";
 import type { Pins } from "../../recipe/pins.ts";
 import { addressOf } from "../../recipe/redact.ts";
+import { firstLook } from "./first-look.ts";
 import { readParquet } from "./read-parquet.ts";
 import { RowTokens } from "./row-tokens.ts";
-import { fetchedAt, planAll } from "./sources.ts";
+import { fetchedAt, planEach } from "./sources.ts";
 import type { TokenCounter } from "./token-counter.ts";
 
 /** What was found in one dataset. */
@@ -91,12 +93,17 @@ export async function dataReport(experiment: Experiment, options: ReportOptions)
   const train: Readonly<Record<string, unknown>> = experiment.train;
   const lengths = new LengthCounts();
   const schedule = scheduleOf(train, options.gpus ?? 1);
-  const plans = await planAll(experiment.datasets);
+  const { plans, faults } = await planEach(experiment.datasets);
   const datasets: DatasetReport[] = [];
   const seen: Work["seen"] = {};
-  for (const plan of plans) datasets.push(await reportOne(plan, { experiment, options, schedule, lengths, seen }));
+  for (const plan of plans) {
+    const found = await reportOne(plan, { experiment, options, schedule, lengths, seen });
+    const unfit = datasetStageFault(plan.name, plan.info, train["stage"]);
+    datasets.push(unfit === undefined ? found : { ...found, problems: [unfit, ...found.problems] });
+  }
   const sizes = datasets.map(({ rows }, index) => sampled(rows, plans[index]?.info ?? {}, schedule));
-  const rows = datasets.every(({ here }) => here) ? mixedRows(sizes, schedule) : undefined;
+  for (const [index, fault] of faults) datasets.push(unplanned(index, fault, experiment));
+  const rows = datasets.every(({ here }) => here) && faults.size === 0 ? mixedRows(sizes, schedule) : undefined;
   const steps = rows === undefined ? undefined : stepsOf(rows, schedule);
   const sample = seen.sample === undefined ? {} : { sample: seen.sample };
   const base = { datasets, rows, steps, schedule, ...sample };
@@ -106,6 +113,19 @@ export async function dataReport(experiment: Experiment, options: ReportOptions)
   if (lengths.rows === 0) return { ...base, tokens: undefined, tokensLack: "no rows are here to count" };
   const cutoff = Number(train["cutoff_len"] ?? defaultCutoff);
   return { ...base, tokens: tokensOf({ lengths, cutoff, rows, steps, schedule, by: options.counter.by }) };
+}
+
+const nothing = { rows: 0, duplicates: 0, duplicatesAt: [], duplicatesComplete: true };
+
+/** A dataset whose dataset_info.json can't be read, or has no such name. */
+function unplanned(index: number, fault: FaultFacts, { datasets }: Experiment): DatasetReport {
+  const source = datasets[index];
+  const file = source !== undefined && "datasetInfo" in source ? source.datasetInfo : "";
+  const name = source !== undefined && "names" in source ? source.names.join(", ") : file;
+  return {
+    ...{ name, source: file, property: `datasets.${index}.datasetInfo` },
+    ...{ ...nothing, here: true, problems: [fault] },
+  };
 }
 
 /** Rows of one dataset that enter the mix. */
@@ -149,7 +169,6 @@ interface Work {
 
 async function reportOne(plan: PlannedDataset, work: Work): Promise<DatasetReport> {
   const base = { name: plan.name, property: `datasets.${plan.index}`, source: describe(plan) };
-  const nothing = { rows: 0, duplicates: 0, duplicatesAt: [], duplicatesComplete: true };
   try {
     const plainText = (work.experiment.train as Record<string, unknown>)["stage"] === "pt";
     const shape = shapeOf(plan.info, { plainText });
@@ -163,7 +182,10 @@ async function reportOne(plan: PlannedDataset, work: Work): Promise<DatasetRepor
     if (plan.inline !== undefined) inspected.push(inspectInline(plan, shape, onRow));
     const files = plan.inline === undefined ? await filesOf(plan, work.options) : [];
     if (files === undefined) return { ...base, ...nothing, here: false, problems: [] };
-    for (const file of files) inspected.push({ file, ...(await inspectDatasetFile(file, plan.info, read)) });
+    for (const file of files) {
+      await firstLook(file, plan.info);
+      inspected.push({ file, ...(await inspectDatasetFile(file, plan.info, read)) });
+    }
     const sum = (of: (one: InspectedDataset) => number): number => inspected.reduce((all, one) => all + of(one), 0);
     const problems = inspected.flatMap(({ file, problems: found }) =>
       found.map((one) => ({

@@ -2,6 +2,7 @@ import { readDatasetInfos } from "../../agent/datasets/locate.ts";
 import { fetchedFolder, type HubFiles, hubDigest } from "../../recipe/dataset-files.ts";
 import { type PlannedDataset, planDatasets } from "../../recipe/datasets.ts";
 import type { DatasetSource } from "../../recipe/experiment-schema.ts";
+import { asFault, type FaultFacts } from "../../recipe/fault.ts";
 import { type Asked, datasetPin, type Found, type Pins } from "../../recipe/pins.ts";
 import type { RemoteFile } from "../../recipe/sources.ts";
 import { remoteOf } from "./address.ts";
@@ -11,6 +12,26 @@ import { type HubOptions, resolveHubDataset } from "./hub.ts";
 export async function planAll(sources: readonly DatasetSource[]): Promise<PlannedDataset[]> {
   const files = sources.flatMap((source) => ("datasetInfo" in source ? [source.datasetInfo] : []));
   return planDatasets(sources, await readDatasetInfos(files));
+}
+
+/** The plans of the datasets that can be planned, and by its place in the experiment what is wrong with each other one. */
+export async function planEach(
+  sources: readonly DatasetSource[],
+): Promise<{ readonly plans: readonly PlannedDataset[]; readonly faults: ReadonlyMap<number, FaultFacts> }> {
+  const faults = new Map<number, FaultFacts>();
+  const kept: [place: number, source: DatasetSource][] = [];
+  for (const [index, source] of sources.entries()) {
+    try {
+      await planAll([source]);
+      kept.push([index, source]);
+    } catch (thrown) {
+      const fault = asFault(thrown);
+      if (fault.blame === "bug") throw thrown;
+      faults.set(index, fault.toFacts());
+    }
+  }
+  const plans = await planAll(kept.map(([, source]) => source));
+  return { plans: plans.map((plan) => ({ ...plan, index: kept[plan.index]?.[0] ?? plan.index })), faults };
 }
 
 /** The words that a hub dataset's pin holds for. */

@@ -23,12 +23,21 @@ export function experimentFaults(experiment: Experiment): FaultFacts[] {
   const unread = modelFaults(model.id);
   return [
     ...unread,
+    ...hubIdFaults(model),
     // Its template is right for it.
     ...(unread.length > 0 ? [] : templateFaults(template, model.id)),
     ...bestFaults(experiment),
     ...argumentFaults(experiment),
     ...(serve.enabled ? servingFaults(experiment) : []),
   ];
+}
+
+/** Both hubs name a model by its owner and its name. */
+function hubIdFaults({ source, id }: Experiment["model"]): FaultFacts[] {
+  if (!["hub", "huggingface", "modelscope"].includes(source) || /^[\w.-]+\/[\w.-]+$/.test(id)) return [];
+  const message = `must be OWNER/NAME, as ${source === "hub" ? "the hubs name" : "a hub names"} a model; got ${JSON.stringify(id)}.`;
+  const next = "Take the id from the model's page, such as Qwen/Qwen2.5-7B-Instruct; a folder has `source: path`.";
+  return [{ code: "model-id", property: "model.id", message, next }];
 }
 
 /** With device auto only what fails on both devices is an error: `check` and the host know which it is. */

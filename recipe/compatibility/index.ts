@@ -6,6 +6,7 @@ import { laterRules } from "./later.ts";
 import { methodRules } from "./method.ts";
 import { modelRules } from "./model.ts";
 import { missingPackages, packagesNeeded } from "./packages.ts";
+import { rangeRules } from "./ranges.ts";
 import { apply, type CompatibilityContext, type Rule } from "./rule.ts";
 import { scheduleRules } from "./schedule.ts";
 import { stageRules } from "./stages.ts";
@@ -37,5 +38,9 @@ export function parserFaults(given: TrainArguments, context: CompatibilityContex
 
 /** What the parser would refuse, and what it lets pass although training fails later. Each with property, sentence and next step. */
 export function incompatibilities(given: TrainArguments, context: CompatibilityContext): FaultFacts[] {
-  return [...apply([...parserRules, ...laterRules], given, context), ...missingPackages(given, context)];
+  return [
+    ...apply([...parserRules, ...laterRules], given, context),
+    ...apply(rangeRules, given, context, "argument-value"),
+    ...missingPackages(given, context),
+  ];
 }

@@ -75,8 +75,9 @@ export function readModelConfig(config: unknown): ShapeResult {
     return refused("model-not-text", `config.json says model_type ${type}: not a text model.`, next);
   }
   if (!known.some((name) => name === type)) {
-    const next = "Its memory, disk and time are not checked; try a small run first.";
-    return refused("model-type-unknown", `no formula for model_type ${type}; known are ${known.join(", ")}.`, next);
+    const next = "Take a model of Qwen2, Qwen2.5, Qwen3 or Llama.";
+    const message = `has the model_type ${type}, for which there is no estimate; known are ${known.join(", ")}.`;
+    return refused("model-type-unknown", message, next);
   }
   const parsed = modelConfig.safeParse(config);
   if (!parsed.success) {

@@ -1,18 +1,10 @@
 import type { TrainArguments } from "../arguments.ts";
 import { Settings } from "../compatibility/settings.ts";
-import { bundledModels, bundledShape } from "./bundled.ts";
 import { memoryOf } from "./memory.ts";
 import type { ModelShape } from "./model-config.ts";
-import { parametersOf } from "./parameters.ts";
+import type { Proposal } from "./proposal.ts";
+import { smallerModels } from "./smaller-models.ts";
 import { trainingOf } from "./training.ts";
-
-/** A change of the experiment that would make it fit. */
-export interface Proposal {
-  /** As it is written in the stack file: `train.enable_liger_kernel: true`. */
-  readonly changes: readonly string[];
-  /** Memory of one card then. */
-  readonly bytes: number;
-}
 
 interface Step {
   readonly text: string;
@@ -56,14 +48,15 @@ export function proposalsFor(
     if (bytes <= limit) return [{ changes: taken.map(({ text }) => text), bytes }];
   }
   const all = Object.assign({}, train, ...taken.map((one) => one.train)) as TrainArguments;
-  return [
-    ...smallerModels(question, limit),
-    ...smallerModels(
-      { ...question, train: all },
-      limit,
-      taken.map(({ text }) => text),
-    ),
-  ].slice(0, 1);
+  const smaller = (with_: TrainArguments): Proposal[] => {
+    const memory = (other: ModelShape): number => memoryOf(other, trainingOf(with_, other, gpus)).total;
+    return smallerModels(question.modelId, shape, memory, limit);
+  };
+  const changed = smaller(all).map(({ changes, bytes }) => ({
+    changes: [...changes, ...taken.map(({ text }) => text)],
+    bytes,
+  }));
+  return [...smaller(train), ...changed].slice(0, 1);
 }
 
 function stepsFrom(train: TrainArguments, gpus: number): Step[] {
@@ -91,28 +84,4 @@ function stepsFrom(train: TrainArguments, gpus: number): Step[] {
   for (const fewer of [8, 4]) if (fewer < bits) add({ ...adapter, quantization_bit: fewer });
   if (gpus > 1 && !settings.has("deepspeed") && bits === 16) add({ deepspeed: "ds_z3_config.json" });
   return steps;
-}
-
-/** The largest bundled model of the same line that fits with the experiment's `train`. */
-function smallerModels(
-  question: Parameters<typeof proposalsFor>[0],
-  limit: number,
-  changes: readonly string[] = [],
-): Proposal[] {
-  const { modelId, shape, train, gpus } = question;
-  const own = parametersOf(shape).total;
-  const line = /qwen[\d.]+|llama-[\d.]+|smollm2/i.exec(modelId)?.[0].toLowerCase();
-  return bundledModels()
-    .filter(
-      ({ id }) => line !== undefined && id.toLowerCase().includes(`${line}-`) && !/coder|math|base|2507/i.test(id),
-    )
-    .filter(({ id }) => /instruct/i.test(id) === /instruct/i.test(modelId))
-    .flatMap(({ id }) => {
-      const smaller = bundledShape(id);
-      if (smaller === undefined || parametersOf(smaller).total >= own) return [];
-      const bytes = memoryOf(smaller, trainingOf(train, smaller, gpus)).total;
-      return bytes <= limit ? [{ changes: [`model.id: ${id}`, ...changes], bytes }] : [];
-    })
-    .toSorted((a, b) => b.bytes - a.bytes)
-    .slice(0, 1);
 }

@@ -1,7 +1,7 @@
-import { ownedArguments } from "../arguments.ts";
+import { ownedArguments, secretArguments } from "../arguments.ts";
 import type { SourceFile } from "./source-file.ts";
 import type { TrainEdits } from "./train-block.ts";
-import type { ImportLog, ImportWorld } from "./world.ts";
+import type { ImportLog, ImportNoteCode, ImportWorld } from "./world.ts";
 
 /** Arguments that import maps elsewhere and speaks of there. */
 const spokenOf = [
@@ -13,8 +13,8 @@ const spokenOf = [
   "infer_backend",
 ];
 
-/** Tokens must not lie in a file that is committed. */
-const tokens = ["hf_hub_token", "ms_hub_token", "om_hub_token"];
+/** Tokens of the hubs that models and data come from. */
+const hubTokens = ["hf_hub_token", "ms_hub_token", "om_hub_token"];
 
 /** Which arguments leave `train`, and which get another value; each is said. */
 export function editsOf(
@@ -26,11 +26,12 @@ export function editsOf(
   const { values } = file;
   const removed = new Set<string>();
   for (const [name, value] of Object.entries(values)) {
-    const reason = reasonToDrop(name, value, values);
-    if (reason === undefined) continue;
+    const code = reasonToDrop(name);
+    if (code === undefined) continue;
     removed.add(name);
-    if (tokens.includes(name)) log.warn(`${name} ${reason}`);
-    else if (!spokenOf.includes(name)) log.dropped(`${name}: ${reason}`);
+    if (secretArguments.has(name)) log.warn(code, { name });
+    else if (name === "eval_dataset") log.dropped(code, { value: JSON.stringify(value) });
+    else if (!spokenOf.includes(name)) log.dropped(code, { name, reason: ownedArguments[name] ?? "" });
   }
   const replaced: Record<string, Record<string, unknown>> = {};
   const deepspeed = deepspeedOf(file, dataDirectory, world, log);
@@ -39,26 +40,12 @@ export function editsOf(
   return { removed, replaced };
 }
 
-function reasonToDrop(name: string, value: unknown, values: Readonly<Record<string, unknown>>): string | undefined {
-  if (tokens.includes(name)) {
-    return "is a secret, and stack files are committed: it is left out. Say it by `pulumi config set --secret hubToken`.";
-  }
-  if (name.startsWith("ray_")) {
-    return name === "ray_num_workers"
-      ? "tuneup starts one trainer without Ray, on all GPUs of the host; tuneup:compute.gpus says how many are estimated for."
-      : "tuneup does not use Ray.";
-  }
-  if (name === "model_revision") {
-    return isPath(values["model_name_or_path"]) ? "a folder has no revision." : "it is tuneup:model.revision.";
-  }
-  if (name === "eval_dataset") {
-    return `${JSON.stringify(value)} is left out: tuneup evaluates on rows held back by train.val_size.`;
-  }
-  return ownedArguments[name];
-}
-
-function isPath(model: unknown): boolean {
-  return typeof model === "string" && /^[./~]/.test(model);
+/** Name of the sentence that says why an argument goes; undefined where it stays. */
+function reasonToDrop(name: string): ImportNoteCode | undefined {
+  if (secretArguments.has(name)) return hubTokens.includes(name) ? "secret-hub" : "secret";
+  if (name.startsWith("ray_")) return name === "ray_num_workers" ? "ray-workers" : "ray";
+  if (name === "eval_dataset") return "eval-dataset";
+  return name === "model_revision" || Object.hasOwn(ownedArguments, name) ? "owned" : undefined;
 }
 
 /** A DeepSpeed file is taken over as its content: on the host there is no LLaMA-Factory checkout to find it in. */
@@ -83,15 +70,13 @@ function deepspeedOf(
     try {
       const parsed = JSON.parse(content) as unknown;
       if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) continue;
-      log.mapped(`deepspeed: the content of ${given} stands in its place, so that the host needs no such file.`);
+      log.mapped("deepspeed-content", { file: given });
       return parsed as Record<string, unknown>;
     } catch {
-      log.warn(`deepspeed: ${place} is not JSON.`);
+      log.warn("deepspeed-not-json", { file: place });
     }
   }
-  log.warn(
-    `deepspeed: there is no ${given} here; put its content in its place, or the file's absolute path on the host.`,
-  );
+  log.warn("deepspeed-absent", { file: given });
   return undefined;
 }
 
@@ -101,11 +86,9 @@ function warnOfModel(values: Readonly<Record<string, unknown>>, log: ImportLog):
   const { model_name_or_path: model, template, trust_remote_code: trust } = values;
   if (typeof model !== "string") return;
   if (trust === true && /qwen/i.test(model)) {
-    log.warn(
-      "trust_remote_code: true stays, but Qwen does not need it: it lets a model's repository run its own code here.",
-    );
+    log.warn("trust-remote-code");
   }
   if (pictures.test(model) || (typeof template === "string" && /_vl|_omni|_audio/.test(template))) {
-    log.warn(`${model} sees or hears, and tuneup trains text models: \`tuneup check\` refuses it.`);
+    log.warn("model-media", { model });
   }
 }

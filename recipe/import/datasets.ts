@@ -9,15 +9,9 @@ type Entry = Readonly<Record<string, unknown>>;
 
 const known: Readonly<Record<string, Entry>> = list.datasets;
 
-/** Names that circulate with tutorials and are in no list of LLaMA-Factory's, with what is doubtful about them. */
-const circulating: Readonly<
-  Record<string, { readonly source: { hub: string; source: "modelscope" }; readonly doubt: string }>
-> = {
-  hwtcm_deepseek_r1_distill_data: {
-    source: { hub: "huangxp/hwtcm-deepseek-r1-distill-data", source: "modelscope" },
-    doubt:
-      "Its columns could not be confirmed (instruction, input and output are assumed) nor its licence (others list it as Apache-2.0): `tuneup data` shows the columns, its page on ModelScope says the licence.",
-  },
+/** Names that circulate with tutorials and are in no list of LLaMA-Factory's. What is doubtful about them is said. */
+const circulating: Readonly<Record<string, { readonly hub: string; readonly source: "modelscope" }>> = {
+  hwtcm_deepseek_r1_distill_data: { hub: "huangxp/hwtcm-deepseek-r1-distill-data", source: "modelscope" },
 };
 
 /** What a mapping works with. */
@@ -69,11 +63,10 @@ function ownList(given: unknown, answers: ImportAnswers, world: ImportWorld, log
         next: "Give the folder `data` of a LLaMA-Factory checkout, or your own with a dataset_info.json.",
       });
     }
-    if (stated !== undefined)
-      log.dropped(`dataset_dir: ${stated} is not a folder here; tuneup:datasets says where each dataset is.`);
+    if (stated !== undefined) log.dropped("dataset-dir-absent", { folder: stated });
     return undefined;
   }
-  if (stated !== undefined) log.dropped(`dataset_dir: its dataset_info.json is named in tuneup:datasets.`);
+  if (stated !== undefined) log.dropped("dataset-dir-named");
   try {
     return { path, entries: JSON.parse(text) as Record<string, Entry> };
   } catch (thrown) {
@@ -99,10 +92,8 @@ function sourceOf(name: string, mapping: Mapping): DatasetSource | undefined {
   if (hub !== undefined) return hub;
   const found = circulating[name];
   if (found !== undefined) {
-    log.warn(
-      `${name} is not in LLaMA-Factory's own list; it is taken to be ${found.source.hub} on ModelScope. ${found.doubt}`,
-    );
-    return found.source;
+    log.warn("dataset-circulating", { name, hub: found.hub });
+    return found;
   }
   if (entry?.["file_name"] !== undefined) askForFolder(name, log);
   else askForSource(name, log);
@@ -111,12 +102,12 @@ function sourceOf(name: string, mapping: Mapping): DatasetSource | undefined {
 
 function identityOf({ name, author }: ImportAnswers, log: ImportLog): DatasetSource | undefined {
   const asked = { name, author };
-  const what = { name: "What shall the assistant be called?", author: "Who made it?" };
   for (const about of ["name", "author"] as const) {
     if (asked[about] === undefined)
       log.ask({
         about,
-        ask: `${what[about]} (for {{${about}}} in identity)`,
+        asks: about,
+        values: { placeholder: `{{${about}}}` },
         option: `--${about} ${about.toUpperCase()}`,
       });
   }
@@ -126,7 +117,8 @@ function identityOf({ name, author }: ImportAnswers, log: ImportLog): DatasetSou
 function askForFolder(name: string, log: ImportLog): void {
   log.ask({
     about: "dataDirectory",
-    ask: `${name} is a demo file of LLaMA-Factory's own, in the folder data of its checkout. Where is that folder?`,
+    asks: "data-directory",
+    values: { name },
     option: "--data-dir DIR",
   });
 }
@@ -134,7 +126,8 @@ function askForFolder(name: string, log: ImportLog): void {
 function askForSource(name: string, log: ImportLog): void {
   log.ask({
     about: `dataset:${name}`,
-    ask: `${name} is in no list of datasets. Where is it (a file, org/name on a hub, an address)?`,
+    asks: "dataset",
+    values: { name },
     option: `--dataset ${name}=SOURCE`,
   });
 }
@@ -157,11 +150,12 @@ function hubSource(name: string, entry: Entry, { answers, log }: Mapping): Datas
   if (typeof hub !== "string") return undefined;
   const columns = entry["columns"] as Record<string, string> | undefined;
   if (columns !== undefined && ["images", "videos", "audios"].some((column) => column in columns)) {
-    log.warn(`${name} holds pictures, video or sound, and tuneup trains text models: \`tuneup check\` refuses it.`);
+    log.warn("dataset-media", { name });
   }
   const place = same && wanted === "hub" ? {} : { source: chosen };
   const rest = Object.fromEntries(kept.flatMap((key) => (entry[key] === undefined ? [] : [[key, entry[key]]])));
-  log.mapped(`dataset ${name}: ${hub} on ${same && wanted === "hub" ? "either hub" : chosen}.`);
+  if (same && wanted === "hub") log.mapped("dataset-either-hub", { name, id: hub });
+  else log.mapped("dataset-hub", { name, id: hub, hub: chosen });
   return { hub, ...place, ...rest };
 }
 

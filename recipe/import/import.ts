@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { parse, stringify } from "yaml";
 import { readExperiment } from "../experiment.ts";
 import { editsOf } from "./arguments.ts";
+import { blankSecrets } from "./comments.ts";
 import { mapDatasets } from "./datasets.ts";
 import { warnOfIntervals } from "./intervals.ts";
 import { mapModel } from "./model.ts";
@@ -43,9 +44,11 @@ function blockOf(
   train: Readonly<Record<string, unknown>>,
   log: ImportLog,
 ): string {
-  const lines = keptLines(text, document, edits);
+  const kept = keptLines(text, document, edits);
+  const { text: lines, blanked } = kept === undefined ? { text: undefined, blanked: 0 } : blankSecrets(kept);
+  if (blanked > 0) log.warn(blanked === 1 ? "comment-secret" : "comment-secrets", { count: blanked });
   if (lines !== undefined && isDeepStrictEqual(valuesOf(lines), train)) return lines;
-  if (hasComments(document)) log.warn("The comments could not be kept with this layout of the file.");
+  if (hasComments(document)) log.warn("comments-lost");
   return stringify(train, { lineWidth: 0 }).trimEnd();
 }
 

@@ -20,22 +20,23 @@ export function warnOfIntervals(
   if (steps === undefined) return;
   const other = mostSteps(train, sources, identityRowsOfLlamaFactory);
   const stated = sources.some((source) => "builtin" in source && source.builtin === "identity");
-  const compared =
-    stated && other !== undefined && other !== steps
-      ? ` (${other} with the ${identityRowsOfLlamaFactory} rows of LLaMA-Factory's own identity; the built-in one has ${identity.length})`
-      : "";
-  for (const [name, applies, effect] of intervals(train)) {
+  const rows = { rows: identityRowsOfLlamaFactory, own: identity.length };
+  for (const [name, applies, code] of intervals(train)) {
     const every = numberOf(train[name]);
     if (!applies || every === undefined || every <= 1 || every <= steps) continue;
-    log.warn(`${name}: ${every} is longer than the whole run of about ${steps} steps${compared}: ${effect}.`);
+    if (stated && other !== undefined && other !== steps)
+      log.warn(`${code}-compared`, { every, steps, other, ...rows });
+    else log.warn(code, { every, steps });
   }
 }
 
-function intervals(train: Readonly<Record<string, unknown>>): (readonly [string, boolean, string])[] {
+function intervals(
+  train: Readonly<Record<string, unknown>>,
+): (readonly [string, boolean, "save-interval" | "eval-interval"])[] {
   const saves = train["save_strategy"] ?? "steps";
   return [
-    ["save_steps", saves === "steps", "LLaMA-Factory saves once, at the end"],
-    ["eval_steps", train["eval_strategy"] === "steps", "eval_loss is measured once, at the end"],
+    ["save_steps", saves === "steps", "save-interval"],
+    ["eval_steps", train["eval_strategy"] === "steps", "eval-interval"],
   ];
 }
 

@@ -37,16 +37,12 @@ function sourceOf(
   refuseWindows("model_name_or_path", given);
   const local = isLocal(given, world);
   if (local) {
-    log.mapped(`model_name_or_path: ${given} is the folder of tuneup:model.`);
-    if (!world.exists(given))
-      log.warn(`There is no folder ${given} here: correct tuneup:model.id before \`tuneup up\`.`);
+    log.mapped("model-folder", { model: given });
+    if (!world.exists(given)) log.warn("model-folder-absent", { folder: given });
     return { source: "path", id: world.place(given) };
   }
-  log.mapped(
-    hub === "hub"
-      ? `model_name_or_path: ${given} is tuneup:model, from ModelScope or Hugging Face, whichever answers first (--hub names one).`
-      : `model_name_or_path: ${given} is tuneup:model, from ${hub === "modelscope" ? "ModelScope" : "Hugging Face"}.`,
-  );
+  if (hub === "hub") log.mapped("model-hub", { model: given });
+  else log.mapped("model-from", { model: given, hub: hub === "modelscope" ? "ModelScope" : "Hugging Face" });
   return { source: hub, id: given };
 }
 
@@ -56,7 +52,7 @@ function adapterOf(adapter: unknown, world: ImportWorld, log: ImportLog): Record
     .filter((folder) => folder !== "");
   if (folders.length === 0) return {};
   for (const folder of folders) refuseWindows("adapter_name_or_path", folder);
-  log.mapped(`adapter_name_or_path: training goes on from it as tuneup:model.adapter.`);
+  log.mapped("adapter");
   const placed = folders.map((folder) => (folder.includes("/") || world.exists(folder) ? world.place(folder) : folder));
   return { adapter: placed.join(",") };
 }

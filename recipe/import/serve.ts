@@ -21,12 +21,10 @@ export function mapServing(
 function engineOf(backend: unknown, log: ImportLog): Record<string, unknown> {
   if (backend === undefined || backend === null) return {};
   if (typeof backend === "string" && engines.includes(backend)) {
-    log.mapped(`infer_backend: ${backend} is tuneup:serve.engine.`);
+    log.mapped("engine", { engine: backend });
     return { engine: backend };
   }
-  log.warn(
-    `infer_backend: ${JSON.stringify(backend)} is none of ${engines.join(", ")}; tuneup:serve.engine stays huggingface.`,
-  );
+  log.warn("engine-unknown", { engine: JSON.stringify(backend), engines: engines.join(", ") });
   return {};
 }
 
@@ -39,19 +37,14 @@ function compare(training: SourceFile, inference: SourceFile, log: ImportLog): v
   for (const name of shared) {
     if (values[name] === undefined || values[name] === training.values[name]) continue;
     const other = JSON.stringify(training.values[name] ?? null);
-    log.warn(
-      `${inference.path} has ${name}: ${JSON.stringify(values[name])}, the training ${other}: served as it was trained.`,
-    );
+    log.warn("inference-differs", { file: inference.path, name, value: JSON.stringify(values[name]), other });
   }
   const { adapter_name_or_path: adapter, ...others } = values;
   if (adapter !== undefined) {
-    log.dropped(
-      adapter === training.values["output_dir"]
-        ? `adapter_name_or_path of ${inference.path}: the run's own adapter is served.`
-        : `adapter_name_or_path of ${inference.path}: ${JSON.stringify(adapter)} is not this training's output_dir; what this one trains is served.`,
-    );
+    if (adapter === training.values["output_dir"]) log.dropped("inference-adapter-own", { file: inference.path });
+    else log.dropped("inference-adapter-other", { file: inference.path, adapter: JSON.stringify(adapter) });
   }
   for (const name of Object.keys(others).filter((key) => !mapped.includes(key))) {
-    log.dropped(`${name} of ${inference.path}: temperature and the like come with each request to the chat API.`);
+    log.dropped("inference-request", { name, file: inference.path });
   }
 }

@@ -23,20 +23,43 @@ export interface ImportAnswers {
   readonly datasets?: Readonly<Record<string, string>>;
 }
 
-/** Something that only the user knows. */
+/** What stands in a sentence of the command's: names, paths, numbers. */
+export type ImportValues = Readonly<Record<string, string | number>>;
+
+/** Something that only the user knows; the command has the sentence, in the user's language. */
 export interface ImportQuestion {
   /** Which answer it asks for: `name`, `author`, `dataDirectory`, or `dataset:` and a name. */
   readonly about: string;
-  /** The question for a person at a terminal. */
-  readonly ask: string;
+  /** Name of its sentence. */
+  readonly asks: "name" | "author" | "data-directory" | "dataset";
+  readonly values: ImportValues;
   /** Which option says it, for everyone else. */
   readonly option: string;
 }
 
+/** Names of the sentences that import says; the command has them, in the user's language. */
+export type ImportNoteCode =
+  | (
+      | "model-folder"
+      | "model-folder-absent"
+      | "model-hub"
+      | "model-from"
+      | "model-media"
+      | "adapter"
+      | "trust-remote-code"
+    )
+  | ("dataset-dir-absent" | "dataset-dir-named" | "dataset-circulating" | "dataset-media" | "dataset-hub")
+  | ("dataset-either-hub" | "eval-dataset" | "owned" | "secret" | "secret-hub" | "ray" | "ray-workers")
+  | ("deepspeed-content" | "deepspeed-not-json" | "deepspeed-absent" | "engine" | "engine-unknown")
+  | ("inference-differs" | "inference-adapter-own" | "inference-adapter-other" | "inference-request")
+  | ("save-interval" | "save-interval-compared" | "eval-interval" | "eval-interval-compared")
+  | ("comment-secret" | "comment-secrets" | "comments-lost");
+
 /** One line that import says about what it did. */
 export interface ImportNote {
   readonly level: "mapped" | "dropped" | "warning";
-  readonly message: string;
+  readonly code: ImportNoteCode;
+  readonly values: ImportValues;
 }
 
 /** Collects notes and questions while a file is mapped. */
@@ -44,16 +67,16 @@ export class ImportLog {
   readonly notes: ImportNote[] = [];
   readonly questions: ImportQuestion[] = [];
 
-  mapped(message: string): void {
-    this.notes.push({ level: "mapped", message });
+  mapped(code: ImportNoteCode, values: ImportValues = {}): void {
+    this.notes.push({ level: "mapped", code, values });
   }
 
-  dropped(message: string): void {
-    this.notes.push({ level: "dropped", message });
+  dropped(code: ImportNoteCode, values: ImportValues = {}): void {
+    this.notes.push({ level: "dropped", code, values });
   }
 
-  warn(message: string): void {
-    this.notes.push({ level: "warning", message });
+  warn(code: ImportNoteCode, values: ImportValues = {}): void {
+    this.notes.push({ level: "warning", code, values });
   }
 
   ask(question: ImportQuestion): void {

@@ -84,6 +84,15 @@ describe("editStack", () => {
   });
 });
 
+it.each([
+  ["a list", "- a\n", /^stacks\/x.yaml is no stack file: it must be a map/],
+  ["a word", "hello\n", /^stacks\/x.yaml is no stack file/],
+  ["an alias of nothing", "config:\n  tuneup:model: *absent\n", /^stacks\/x.yaml is not YAML: .*absent/],
+  ["a tab", "config:\n\ttuneup:target: local\n", /^line 2 of stacks\/x.yaml is not YAML: Tabs/],
+])("%s in place of a stack file is told with its path", (_what, wrong, expected) => {
+  expect(fault(() => stackConfig(wrong, "stacks/x.yaml"))).toMatch(expected);
+});
+
 it("a copy has nothing that Pulumi encrypted for the other", () => {
   const secret = `${text.replace("config:\n", "config:\n  tuneup:hubToken:\n    secure: AAAB\n")}encryptionsalt: v1:abc\n`;
   const copy = copiedStack(secret);

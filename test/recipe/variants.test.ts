@@ -66,6 +66,16 @@ test("what is asked for is said once, with its size and the argument", () => {
   expect(found[0]?.figure).toBeGreaterThan(100e6);
 });
 
+test.each([
+  [true, "environment-here", /^The variant bitsandbytes \(bitsandbytes: 129 MB on disk\) is here,/],
+  [false, "environment-installed", /^The variant bitsandbytes \(bitsandbytes\) will be installed, 129 MB,/],
+])("where the environment is there (%s), that is said of it and of each variant", (here, code, words) => {
+  const [environment, variant] = about({ quantization_bit: 4 }, { here });
+  expect(environment).toMatchObject({ level: "ok", code });
+  expect(environment?.figure).toBeGreaterThan(5e9);
+  expect(variant?.message).toMatch(words);
+});
+
 test("what does nothing without a GPU is an error there, and none where one trains or nobody knows", () => {
   const train = { enable_liger_kernel: true };
   expect(about(train, { device: "cpu" })).toMatchObject([

@@ -1,4 +1,5 @@
 import { parse } from "yaml";
+import { noteText, questionText } from "../../../cli/language/imported.ts";
 import { Fault } from "../../../recipe/fault.ts";
 import { importTraining } from "../../../recipe/import/import.ts";
 import type { ImportAnswers, Imported, ImportWorld } from "../../../recipe/import/world.ts";
@@ -24,7 +25,7 @@ export function imported(
   path = "exercise.yaml",
 ): Imported {
   const result = importTraining([{ path, text }], given, world);
-  if (!("text" in result)) throw new Error(result.questions.map(({ ask }) => ask).join(" "));
+  if (!("text" in result)) throw new Error(result.questions.map((question) => questionText(question, "en")).join(" "));
   return result;
 }
 
@@ -45,6 +46,6 @@ export function fault(action: () => unknown): string {
 }
 
 /** All that import says. */
-export const said = ({ notes }: Imported): string => notes.map(({ message }) => message).join("\n");
+export const said = ({ notes }: Imported): string => notes.map((note) => noteText(note, "en")).join("\n");
 /** What every training file has. */
 export const least = "model_name_or_path: Qwen/Qwen2.5-7B-Instruct\ntemplate: qwen\nstage: sft\n";
