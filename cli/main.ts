@@ -81,6 +81,12 @@ const program = new Command("tuneup")
   .configureHelp({ styleTitle });
 for (const register of registers) register(program);
 
+// Who reads us has enough (`| head`): nobody is left to tell anything.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 try {
   requireLanguage(process.env);
   takeFoundHome();

@@ -1,14 +1,13 @@
-import { readFile } from "node:fs/promises";
 import { canonicalJson } from "../recipe/canonical.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import { Fault } from "../recipe/fault.ts";
 import { readRunnableExperiment } from "../recipe/runnable-experiment.ts";
-import { stackConfig } from "../recipe/stack-edit.ts";
-import { projectFolder, stackFile } from "./project.ts";
+import { projectFolder } from "./project.ts";
+import { readStack } from "./stack-file.ts";
 
 /** An experiment as its stack file says it, without Pulumi. Throws Fault `experiment-invalid` with everything that is wrong. */
 export async function runnableExperiment(name: string): Promise<Experiment> {
-  const stated = stackConfig(await readFile(await stackFile(name), "utf8"));
+  const stated = await readStack(name);
   // Pulumi gives the program its maps with sorted keys; the host's files have that order.
   const read = readRunnableExperiment(JSON.parse(canonicalJson(stated)) as typeof stated, projectFolder);
   if (read.experiment !== undefined) return read.experiment;

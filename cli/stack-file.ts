@@ -4,7 +4,8 @@ import { isMap, parseDocument } from "yaml";
 import { writeAtomically } from "../agent/files.ts";
 import { secretKeys } from "../recipe/experiment-schema.ts";
 import { Fault } from "../recipe/fault.ts";
-import { projectFolder } from "./project.ts";
+import { stackConfig } from "../recipe/stack-edit.ts";
+import { projectFolder, stackFile } from "./project.ts";
 
 /**
  * The path for an experiment's new stack file. Throws Fault for a name that can't be one, and for one that is taken; `overwrite` is left
@@ -40,6 +41,30 @@ export async function keepingSecrets(path: string, text: string): Promise<string
   if (kept.length === 0) return text;
   for (const place of kept) document.setIn(place, old.getIn(place, true));
   return document.toString({ lineWidth: 0 });
+}
+
+/**
+ * The values under `tuneup:` of an experiment's stack file. Throws Fault with the file's path, and the line where YAML tells it,
+ * for what is no text, no YAML, or no stack file.
+ */
+export async function readStack(experiment: string): Promise<Record<string, unknown>> {
+  const place = `stacks/Pulumi.${experiment}.yaml`;
+  const bytes = await readFile(await stackFile(experiment)).catch((thrown: unknown) => {
+    const { code = String(thrown) } = thrown as NodeJS.ErrnoException;
+    throw new Fault({ code: "stack-unreadable", message: `${place} can't be read (${code}).` });
+  });
+  return stackConfig(textOf(bytes, place), place);
+}
+
+function textOf(bytes: Buffer, place: string): string {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!text.includes("\0")) return text;
+  } catch {
+    // Told below.
+  }
+  const message = `${place} is no text in UTF-8.`;
+  throw new Fault({ code: "stack-yaml", message, next: "Restore it, or save it as UTF-8." });
 }
 
 /** Writes a stack file: whole or not at all. */

@@ -1,8 +1,9 @@
 import { LocalWorkspace, type Stack, StackAlreadyExistsError } from "@pulumi/pulumi/automation/index.js";
 import { hostSpecFor, projectFolder, stackFile } from "./project.ts";
+import { pulumiOfOwnGroup } from "./pulumi-command.ts";
 import { recover, removeTornFiles } from "./recover.ts";
 import { preparePulumi } from "./toolchain/prepare.ts";
-import { told } from "./update.ts";
+import { cancelled, told } from "./update.ts";
 
 /**
  * The experiment's stack, created if it is new, with Pulumi set up and whatever a killed update left cleared.
@@ -23,17 +24,18 @@ export async function openStack(experiment: string, say: (line: string) => void,
     await recover(stack, say);
     return stack;
   } catch (thrown) {
-    throw told(thrown);
+    throw signal.aborted ? cancelled() : told(thrown);
   }
 }
 
 async function openOrCreate(stackName: string): Promise<Stack> {
   const place = { stackName, workDir: projectFolder };
+  const options = { pulumiCommand: await pulumiOfOwnGroup() };
   try {
-    return await LocalWorkspace.createOrSelectStack(place);
+    return await LocalWorkspace.createOrSelectStack(place, options);
   } catch (thrown) {
     // Another `up` was faster to create it.
     if (!(thrown instanceof StackAlreadyExistsError)) throw thrown;
-    return LocalWorkspace.selectStack(place);
+    return LocalWorkspace.selectStack(place, options);
   }
 }

@@ -3,30 +3,34 @@ import { Fault } from "../recipe/fault.ts";
 import type { Display } from "./display.ts";
 
 /**
- * Runs an operation of the engine with its progress shown. A Ctrl-C reaches the engine through the terminal; here it is
- * only waited for. Throws Fault with the engine's own sentences.
+ * Runs an operation of the engine with its progress shown. `work` hands `signal` to the Automation API, which interrupts the engine
+ * once it is aborted; `onInterrupt` is said then, and the engine's end waited for. Throws Fault with the engine's own sentences,
+ * `cancelled` where it was interrupted, also before it began.
  */
 export async function withDisplay<T>(
-  work: (onEvent: (event: EngineEvent) => void) => Promise<T>,
+  work: (options: { readonly onEvent: (event: EngineEvent) => void; readonly signal: AbortSignal }) => Promise<T>,
   display: Display,
   onInterrupt: string,
+  signal: AbortSignal,
 ): Promise<T> {
-  const interrupts: string[] = [];
-  const interrupt = (name: string): void => {
-    if (interrupts.push(name) === 1) display.say(onInterrupt);
-  };
-  process.on("SIGINT", interrupt);
+  const tell = (): void => display.say(onInterrupt);
+  signal.addEventListener("abort", tell, { once: true });
   try {
-    return await work((event) => display.take(event));
+    signal.throwIfAborted();
+    const result = await work({ onEvent: (event) => display.take(event), signal });
+    // The engine was done before it heard of it: what would come next is not wanted.
+    signal.throwIfAborted();
+    return result;
   } catch (thrown) {
-    throw interrupts.length > 0 ? cancelled() : told(thrown, display.errors);
+    throw signal.aborted ? cancelled() : told(thrown, display.errors);
   } finally {
-    process.off("SIGINT", interrupt);
+    signal.removeEventListener("abort", tell);
     display.close();
   }
 }
 
-function cancelled(): Fault {
+/** What an interrupted command ends with; main.ts makes exit code 130 of it. */
+export function cancelled(): Fault {
   return new Fault({
     code: "cancelled",
     message: "Interrupted. Nothing is lost: the state is valid and a run that was started goes on.",

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { chmod, copyFile, mkdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, copyFile, readFile, rename, rm } from "node:fs/promises";
 import { createHash, randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
+import { writingIn } from "../agent/home.ts";
 import { Fault } from "../recipe/fault.ts";
 import { layoutOf } from "../recipe/layout.ts";
 
@@ -20,7 +21,7 @@ const installed = new Map<string, Promise<string>>();
 
 /**
  * An immutable copy of the agent in the data directory, named by its content: what runs detached there is not touched
- * by a later release or a removed checkout.
+ * by a later release or a removed checkout. Throws Fault `home-unwritable`.
  */
 export function installAgent(dataDirectory: string): Promise<string> {
   const known = installed.get(dataDirectory) ?? copyAgent(dataDirectory);
@@ -37,7 +38,11 @@ async function copyAgent(dataDirectory: string): Promise<string> {
   const folder = `${layoutOf(dataDirectory).agent}/${digest.slice(0, 12)}`;
   const target = `${folder}/agent.mjs`;
   if (existsSync(target)) return target;
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writingIn(dataDirectory, folder, () => copyWhole(source, target));
+  return target;
+}
+
+async function copyWhole(source: string, target: string): Promise<void> {
   const temporary = `${target}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     await copyFile(source, temporary);
@@ -46,5 +51,4 @@ async function copyAgent(dataDirectory: string): Promise<string> {
   } finally {
     await rm(temporary, { force: true });
   }
-  return target;
 }

@@ -26,7 +26,7 @@ export function sshFault(address: string, command: string, stderr: string, finge
     return new Fault({
       code: "ssh-auth",
       property: "compute.host",
-      message: `${address} lets none of your keys in: ${lastLine(stderr)}`,
+      message: `${address} lets none of your keys in: ${withStop(lastLine(stderr))}`,
       next: `Make \`${command} true\` work without a question: name the key (compute.identity), the user (compute.user), or add the key to ssh-agent.`,
     });
   }
@@ -34,7 +34,7 @@ export function sshFault(address: string, command: string, stderr: string, finge
   return new Fault({
     code: "ssh-unreachable",
     property: "compute.host",
-    message: `${address} can't be reached: ${lastLine(stderr) || "ssh gave no reason"}`,
+    message: `${address} can't be reached: ${withStop(lastLine(stderr) || "ssh gave no reason")}`,
     next: isName
       ? "compute.host takes any name that `ssh NAME` takes: a Host of your ssh config, or a machine's name or address."
       : `Try \`${command} true\`. What runs on the host is not touched; run this again when it answers.`,
@@ -66,6 +66,11 @@ export function fingerprintIn(verbose: string): string | undefined {
 /** The name under which known_hosts has the key: with a port it is `[host]:port`. */
 function hostIn(stderr: string): string | undefined {
   return /ssh-keygen -f .* -R "?([^"\s]+)"?/.exec(stderr)?.[1];
+}
+
+/** What ssh says ends with a full stop only at times. */
+function withStop(sentence: string): string {
+  return sentence.endsWith(".") ? sentence : `${sentence}.`;
 }
 
 function lastLine(stderr: string): string {

@@ -60,7 +60,20 @@ for name in python3.13 python3.12 python3.11 python3; do
   path=$(command -v $name) || continue
   echo "python $("$path" -I -S -c 'import sys; print(".".join(map(str, sys.version_info[:3])), sys.executable)' 2>/dev/null)"
 done
-nvidia-smi --query-gpu=index,uuid,name,memory.total,driver_version --format=csv,noheader,nounits 2>/dev/null | sed 's/^/gpu /'
+if command -v nvidia-smi >/dev/null 2>&1; then
+  limit=$(command -v timeout >/dev/null 2>&1 && echo "timeout 30")
+  listed=$($limit nvidia-smi --query-gpu=index,uuid,name,memory.total,driver_version --format=csv,noheader,nounits </dev/null 2>&1)
+  ended=$?
+  if [ $ended = 0 ]; then sed 's/^/gpu /' <<<"$listed"
+  elif [ $ended = 124 ]; then echo "gpu-failure it did not answer within 30 s"
+  else echo "gpu-failure $(grep -m 1 . <<<"$listed" || echo "it ended with $ended")"; fi
+fi
+ls /proc/driver/nvidia/gpus 2>/dev/null | sed 's/^/gpu-hardware /'
+for vendor in $(grep -ls 0x10de /sys/bus/pci/devices/*/vendor); do
+  device=\${vendor%/vendor}
+  if grep -qs ^0x03 "$device/class"; then echo "gpu-hardware \${device##*/}"; fi
+done
+if [ -z "\${CUDA_VISIBLE_DEVICES-all}" ] || [ "\${CUDA_VISIBLE_DEVICES-all}" = -1 ]; then echo "gpu-hidden yes"; fi
 ${port === undefined ? "" : `if (exec 3<>/dev/tcp/127.0.0.1/${port}) 2>/dev/null; then echo "port taken"; else echo "port free"; fi`}
 wait
 echo "tuneup end"

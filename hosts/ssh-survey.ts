@@ -1,4 +1,4 @@
-import { parseGpus } from "../recipe/gpus.ts";
+import { gpuTrouble, parseGpus } from "../recipe/gpus.ts";
 import { hubEndpoint, mirrorVariables } from "../recipe/mirrors.ts";
 import type { CommandInput, CommandOutput } from "../recipe/protocol.ts";
 import { type Hello, valuesIn } from "./ssh-bootstrap.ts";
@@ -20,6 +20,9 @@ export async function survey(
     said.split("\n").flatMap((line) => (line.startsWith(`${name} `) ? [line.slice(name.length + 1)] : []));
   const reach = (name: string): boolean => value[`reach-${name}`] === "yes";
   const gpus = parseGpus(lines("gpu").join("\n"));
+  const hardware = [...new Set(lines("gpu-hardware"))];
+  const isFine = gpus.length > 0 || value["gpu-hidden"] === "yes";
+  const trouble = isFine ? undefined : gpuTrouble(value["gpu-failure"], hardware);
   return {
     platform: "linux",
     arch: machine === "x86_64" ? "x64" : "arm64",
@@ -30,6 +33,7 @@ export async function survey(
     ...(value["unwritable"] === undefined ? {} : { unwritable: `no permission to write in ${value["unwritable"]}` }),
     python: pythonIn(lines("python")),
     gpus: gpus.map(({ name, memoryBytes, driver }) => ({ name, memoryBytes, driver })),
+    ...(trouble === undefined ? {} : { driverTrouble: trouble }),
     ...(value["port"] === undefined ? {} : { port: value["port"] === "taken" ? "taken" : "free" }),
     environment: null,
     ...(egress === true

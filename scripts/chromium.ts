@@ -1,17 +1,21 @@
-import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
 import { Fault } from "../recipe/fault.ts";
+import { findProgram } from "./programs.ts";
+import needs from "./test-packages.json" with { type: "json" };
 
-const programs = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const browser = needs.find(({ groups }) => groups.includes("browser"));
 
 /** Headless Chromium that asks nobody anything on its own. Throws Fault `chromium-missing`. */
 export function openChromium(): Promise<Browser> {
-  const executablePath = programs.find((path) => existsSync(path));
+  const anyOf = browser?.anyOf ?? [];
+  // Where a PATH that was made for a test lacks them.
+  const path = `${process.env["PATH"] ?? ""}:/usr/local/bin:/usr/bin`;
+  const executablePath = findProgram({ anyOf, answers: ["--version"] }, path);
   if (executablePath === undefined) {
     throw new Fault({
       code: "chromium-missing",
-      message: `There is no Chromium at ${programs.join(", ")}.`,
-      next: "Install it: `apt-get install chromium` (`npm test` does so where it is root).",
+      message: `None of ${anyOf.join(", ")} is on PATH and answers \`--version\`.`,
+      next: `Install one: \`apt-get install chromium\` (\`npm test\` does so where it is root). ${browser?.otherwise ?? ""}`.trim(),
       blame: "infrastructure",
     });
   }

@@ -2,26 +2,28 @@ import type { Reporter, TestModule } from "vitest/node";
 
 /**
  * In CI (`CI=true`) a test that was skipped, because the machine lacks what it needs, fails the run: nothing is green
- * that was not run. Elsewhere the skips are vitest's to tell. Tests left out by `-t` are meant so and do not count.
+ * that was not run. Elsewhere each reason is told in a line, which vitest does not. Tests left out by `-t` are meant so and do not count.
  */
 export default class SkipReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     sayRetried(modules);
-    if (
-      process.env["CI"] !== "true" ||
-      process.argv.some((word) => word === "-t" || word.startsWith("--testNamePattern"))
-    ) {
-      return;
-    }
+    if (process.argv.some((word) => word === "-t" || word.startsWith("--testNamePattern"))) return;
     const skipped = modules.flatMap((module) =>
       [...module.children.allTests("skipped")].map((test) => {
         const result = test.result();
-        const note = "note" in result && result.note !== undefined ? ` (${result.note})` : "";
-        return `  ${module.relativeModuleId} > ${test.fullName}${note}`;
+        const reason = "note" in result && result.note !== undefined ? result.note : "no reason given";
+        return { name: `${module.relativeModuleId} > ${test.fullName}`, reason };
       }),
     );
     if (skipped.length === 0) return;
-    process.stderr.write(`\nSkipped, which CI does not allow:\n${skipped.join("\n")}\n`);
+    if (process.env["CI"] !== "true") {
+      const reasons = Map.groupBy(skipped, ({ reason }) => reason);
+      const lines = [...reasons].map(([reason, tests]) => `  ${tests.length}: ${reason}`);
+      process.stderr.write(`\nSkipped tests, and why:\n${lines.join("\n")}\n`);
+      return;
+    }
+    const lines = skipped.map(({ name, reason }) => `  ${name} (${reason})`);
+    process.stderr.write(`\nSkipped, which CI does not allow:\n${lines.join("\n")}\n`);
     process.exitCode = 1;
   }
 }

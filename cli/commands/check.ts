@@ -1,6 +1,7 @@
 import { styleText } from "node:util";
 import type { Command } from "commander";
 import type { CheckArea, CheckFinding } from "../../recipe/check-report.ts";
+import type { Variant } from "../../recipe/variants.ts";
 import { findingLine } from "../language/faults.ts";
 import { languageOf } from "../language/locale.ts";
 import { say } from "../language/say.ts";
@@ -15,10 +16,22 @@ export function register(program: Command): void {
     .option("--model <id>", say("check.help.model"))
     .option("--json", say("check.help.json"))
     .description(say("check.help"))
-    .action(check);
+    .action(async (experiment: string, options: Options) => {
+      try {
+        await check(experiment, options);
+      } catch (thrown) {
+        const { tellRefused } = await import("../refused.ts");
+        tellRefused(experiment, thrown, options.json === true);
+      }
+    });
 }
 
-async function check(experiment: string, { model, json = false }: { model?: string; json?: boolean }): Promise<void> {
+interface Options {
+  readonly model?: string;
+  readonly json?: boolean;
+}
+
+async function check(experiment: string, { model, json = false }: Options): Promise<void> {
   const findings = await findingsOf(experiment, model);
   process.stdout.write(json ? `${JSON.stringify({ experiment, findings }, null, 2)}\n` : textOf(experiment, findings));
   if (findings.some(({ level }) => level === "error")) process.exitCode = 2;
@@ -28,9 +41,9 @@ async function findingsOf(experiment: string, model: string | undefined): Promis
   const { existsSync, readFileSync } = await import("node:fs");
   const { checkConfig } = await import("../../checks/experiment.ts");
   const { pinsFile, readPins } = await import("../../recipe/pins.ts");
-  const { stackConfig } = await import("../../recipe/stack-edit.ts");
-  const { homeBeside, onHost, projectFolder, stackFile } = await import("../project.ts");
-  const stated = stackConfig(readFileSync(await stackFile(experiment), "utf8"));
+  const { homeBeside, onHost, projectFolder } = await import("../project.ts");
+  const { readStack } = await import("../stack-file.ts");
+  const stated = await readStack(experiment);
   const { config, findings } = model === undefined ? { config: stated, findings: [] } : await withModel(stated, model);
   const pinned = pinsFile(`${projectFolder}/stacks`, experiment);
   const context = {
@@ -38,12 +51,21 @@ async function findingsOf(experiment: string, model: string | undefined): Promis
     askHub: model !== undefined,
     hubToken: process.env["HF_TOKEN"],
   };
+  const extras = await variantsOf(config, projectFolder);
   // The hardware is the host's, the files are this machine's.
   const there = await onHost(experiment, async (host) => ({
     home: homeBeside(host),
-    host: await host.run("preflight", {}),
+    host: await host.run("preflight", { extras }),
   }));
   return [...findings, ...(await checkConfig(config, projectFolder, { ...context, ...there }))];
+}
+
+/** What its environment has beyond the base; nothing where the experiment can't be read, which is told elsewhere. */
+async function variantsOf(config: Readonly<Record<string, unknown>>, folder: string): Promise<Variant[]> {
+  const { readRunnableExperiment } = await import("../../recipe/runnable-experiment.ts");
+  const { variantsFor } = await import("../../recipe/variants.ts");
+  const { experiment } = readRunnableExperiment(config, folder);
+  return experiment === undefined ? [] : variantsFor(experiment.train);
 }
 
 /** The experiment with another model, and with that model's template: it is the model that is asked about. */
@@ -83,16 +105,17 @@ const areas: readonly CheckArea[] = [
 function textOf(experiment: string, findings: readonly CheckFinding[]): string {
   const lines = [styleText("bold", experiment)];
   for (const area of areas) {
-    for (const [index, { level, code, property, message, basis, next }] of findings
-      .filter((finding) => finding.area === area)
-      .entries()) {
+    for (const [index, finding] of findings.filter((one) => one.area === area).entries()) {
+      const { level, property, message, basis, next } = finding;
       const [color, mark] = marks[level];
       const key = level === "ok" || property === undefined ? "" : `tuneup:${property}: `;
-      const line = level === "ok" ? undefined : findingLine(code, languageOf(process.env));
+      const line = findingLine(finding, languageOf(process.env));
+      // With its figures the line says all; without them it comes before the exact sentence.
+      const whole = level === "ok" && line !== undefined && finding.values !== undefined;
       const title = padColumns(index === 0 ? say(`check.${area}`) : "", 14);
       lines.push(`${title}${styleText(color, mark)} ${line ?? `${key}${message}`}`);
-      if (line !== undefined) lines.push(`${" ".repeat(16)}${key}${message}`);
-      if (next !== undefined) lines.push(`${" ".repeat(16)}${next}`);
+      if (line !== undefined && !whole) lines.push(`${" ".repeat(16)}${key}${message}`);
+      if (next !== undefined && !whole) lines.push(`${" ".repeat(16)}${next}`);
       if (basis !== undefined) lines.push(styleText("dim", `${" ".repeat(16)}${say("check.basis", { basis })}`));
     }
   }

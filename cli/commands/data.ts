@@ -11,10 +11,22 @@ export function register(program: Command): void {
     .option("--html <file>", say("data.help.html"))
     .option("--json", say("data.help.json"))
     .description(say("data.help"))
-    .action(data);
+    .action(async (experiment: string, options: Options) => {
+      try {
+        await data(experiment, options);
+      } catch (thrown) {
+        const { tellRefused } = await import("../refused.ts");
+        tellRefused(experiment, thrown, options.json === true);
+      }
+    });
 }
 
-async function data(experiment: string, { html, json = false }: { html?: string; json?: boolean }): Promise<void> {
+interface Options {
+  readonly html?: string;
+  readonly json?: boolean;
+}
+
+async function data(experiment: string, { html, json = false }: Options): Promise<void> {
   if (html !== undefined) await requireNoFolder(html);
   const { interruptSignal } = await import("../interrupt.ts");
   const { examineData } = await import("../data/examine.ts");

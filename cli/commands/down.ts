@@ -41,7 +41,7 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
     const stack = await openStack(experiment, (line) => display.say(line), signal);
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
-    await withDisplay((onEvent) => stack.destroy({ onEvent }), display, say("down.interrupting"));
+    await withDisplay((options) => stack.destroy(options), display, say("down.interrupting"), signal);
     if (purge) {
       const deleted = await host.run("purge", { experiment });
       // What LlamaBoard left is this machine's own: `webui` is for the local target alone.

@@ -1,5 +1,8 @@
 import { styleText } from "node:util";
 import type { Command } from "commander";
+import { faultText } from "../language/faults.ts";
+import { noteText, questionText } from "../language/imported.ts";
+import { languageOf } from "../language/locale.ts";
 import { say } from "../language/say.ts";
 import type { ImportAnswers, ImportNote, ImportQuestion } from "../../recipe/import/world.ts";
 import { Fault } from "../../recipe/fault.ts";
@@ -56,7 +59,7 @@ async function importFiles(paths: readonly string[], options: Options): Promise<
       report(
         experiment,
         result.notes,
-        result.faults.map((fault) => new Fault(fault).sentence),
+        result.faults.map((fault) => faultText(new Fault(fault), languageOf(process.env)).replaceAll("\n", "\n    ")),
       );
       return;
     }
@@ -105,7 +108,7 @@ async function asked(questions: readonly ImportQuestion[], answers: ImportAnswer
   try {
     let known: ImportAnswers = answers;
     for (const question of questions) {
-      process.stdout.write(`${question.ask} `);
+      process.stdout.write(`${questionText(question)} `);
       const line = await lines.next();
       // Whoever ends it by a key leaves the cursor behind the question.
       if (line.done === true) process.stdout.write("\n");
@@ -125,7 +128,7 @@ async function asked(questions: readonly ImportQuestion[], answers: ImportAnswer
 function unanswered(questions: readonly ImportQuestion[]): Fault {
   return new Fault({
     code: "import-unanswered",
-    message: `only you can answer: ${questions.map(({ ask }) => ask).join(" ")}`,
+    message: `only you can answer: ${questions.map((question) => questionText(question, "en")).join(" ")}`,
     next: `Say it with ${questions.map(({ option }) => option).join(" ")}.`,
   });
 }
@@ -133,15 +136,17 @@ function unanswered(questions: readonly ImportQuestion[]): Fault {
 const marks = { mapped: "→", dropped: "-", warning: "!" } as const;
 
 function report(experiment: string, notes: readonly ImportNote[], faults: readonly string[]): void {
-  const lines = notes.map(({ level, message }) =>
-    level === "warning" ? styleText("yellow", `  ${marks[level]} ${message}`) : `  ${marks[level]} ${message}`,
-  );
-  process.stdout.write(`${[`stacks/Pulumi.${experiment}.yaml is written.`, ...lines].join("\n")}\n`);
+  const lines = notes.map((note) => {
+    const line = `  ${marks[note.level]} ${noteText(note)}`;
+    return note.level === "warning" ? styleText("yellow", line) : line;
+  });
+  process.stdout.write(`${[say("import.written", { experiment }), ...lines].join("\n")}\n`);
   if (faults.length === 0) {
-    process.stdout.write(`Next: npx tuneup check ${experiment}, then npx tuneup up ${experiment}\n`);
+    process.stdout.write(`${say("import.next", { experiment })}\n`);
     return;
   }
-  const repair = "It can't be run yet; correct there:";
-  process.stdout.write(`${[repair, ...faults.map((fault) => `  ${styleText("red", `✗ ${fault}`)}`)].join("\n")}\n`);
+  process.stdout.write(
+    `${[say("import.repair"), ...faults.map((fault) => `  ${styleText("red", `✗ ${fault}`)}`)].join("\n")}\n`,
+  );
   process.exitCode = 2;
 }

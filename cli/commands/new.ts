@@ -20,7 +20,5 @@ async function begin(name: string, { from }: { from: string }): Promise<void> {
   const source = await stackFile(from);
   const target = newStackPath(name);
   await writeStack(target, copiedStack(await readFile(source, "utf8")));
-  process.stdout.write(
-    `stacks/Pulumi.${name}.yaml is written, a copy of ${from}.\nNext: npx tuneup set ${name} train.learning_rate=2e-4, then npx tuneup up ${name}\n`,
-  );
+  process.stdout.write(`${say("new.written", { experiment: name, from })}\n${say("new.next", { experiment: name })}\n`);
 }

@@ -14,11 +14,13 @@ export function register(program: Command): void {
       const { withDisplay } = await import("../update.ts");
       const { interruptSignal } = await import("../interrupt.ts");
       const display = new Display();
-      const stack = await openStack(experiment, (line) => display.say(line), interruptSignal());
+      const signal = interruptSignal();
+      const stack = await openStack(experiment, (line) => display.say(line), signal);
       const { changeSummary } = await withDisplay(
-        (onEvent) => stack.preview({ onEvent }),
+        (options) => stack.preview(options),
         display,
         say("preview.interrupting"),
+        signal,
       );
       const changes = Object.entries(changeSummary).filter(([operation]) => operation !== "same");
       const text = changes

@@ -31,10 +31,11 @@ async function set(experiment: string, values: readonly string[], { unset = [] }
   const before = await readFile(path, "utf8");
   const after = editStack(before, edits);
   if (after !== before) await writeStack(path, after);
-  const what = edits.map(({ property, value }) =>
-    value === undefined ? `${property} taken out` : `${property}: ${value}`,
+  const changes = edits.map(({ property, value }) =>
+    value === undefined ? say("set.unset", { key: property }) : `${property}: ${value}`,
   );
-  process.stdout.write(`stacks/Pulumi.${experiment}.yaml: ${after === before ? "unchanged" : what.join(", ")}.\n`);
+  const what = after === before ? say("set.unchanged") : changes.join(say("set.between"));
+  process.stdout.write(`${say("set.done", { experiment, what })}\n`);
 }
 
 function editOf(pair: string): Required<StackEdit> {

@@ -20,7 +20,7 @@ export function register(program: Command): void {
 export async function up(experiment: string): Promise<void> {
   const { Display } = await import("../display.ts");
   const { openStack } = await import("../stack.ts");
-  const { withDisplay } = await import("../update.ts");
+  const { cancelled, withDisplay } = await import("../update.ts");
   const { onHost } = await import("../project.ts");
   const { interruptSignal } = await import("../interrupt.ts");
   const { durationText } = await import("../language/duration.ts");
@@ -28,16 +28,20 @@ export async function up(experiment: string): Promise<void> {
   const startedAt = performance.now();
   const display = new Display();
   display.say(`${styleText("bold", `tuneup up ${experiment}`)}  (stacks/Pulumi.${experiment}.yaml)`);
-  const stack = await openStack(experiment, (line) => display.say(line), interruptSignal());
+  const signal = interruptSignal();
+  const stack = await openStack(experiment, (line) => display.say(line), signal);
   const ready = say("up.ready", { time: durationText(performance.now() - startedAt) });
   display.say(`${styleText("green", "✓")} ${padColumns(say("step.tools"), 13)} ${ready}`);
   const { outputs, summary } = await withDisplay(
-    (onEvent) => stack.up({ refresh: true, onEvent }),
+    (options) => stack.up({ refresh: true, ...options }),
     display,
     say("up.interrupting"),
+    signal,
   );
   const changed = Object.keys(summary.resourceChanges ?? {}).some((operation) => operation !== "same");
-  await onHost(experiment, (host) => close(experiment, host, { outputs, changed }));
+  await onHost(experiment, (host) => close(experiment, host, { outputs, changed }, signal)).catch((thrown: unknown) => {
+    throw signal.aborted ? cancelled() : thrown;
+  });
   process.stdout.write(`\n${say("up.done", { time: durationText(performance.now() - startedAt) })}\n`);
 }
 
@@ -47,9 +51,9 @@ interface Update {
 }
 
 /** The closing page: both models' answers where something is new, where everything is, what to type next. */
-async function close(experiment: string, host: Host, { outputs, changed }: Update): Promise<void> {
+async function close(experiment: string, host: Host, { outputs, changed }: Update, signal: AbortSignal): Promise<void> {
   const { reachEndpoint } = await import("../reach-endpoint.ts");
-  const usage = host.run("usage", { experiment });
+  const usage = host.run("usage", { experiment }, { signal });
   // What fails first is told; this one is asked meanwhile.
   usage.catch(() => undefined);
   const artifact = outputs["artifact"]?.value as string | undefined;
@@ -59,10 +63,10 @@ async function close(experiment: string, host: Host, { outputs, changed }: Updat
     process.stdout.write(`\n${say("up.trained")}\n`);
     printRows([[say("up.artifact"), artifact]]);
   } else {
-    const facts = await host.run("endpoint-wait", { experiment });
+    const facts = await host.run("endpoint-wait", { experiment }, { signal });
     if (changed) {
       const reached = await reachEndpoint(host, facts);
-      await compare(experiment, reached.facts, host).finally(() => reached.close());
+      await compare(experiment, reached.facts, host, signal).finally(() => reached.close());
     } else process.stdout.write(`\n${say("up.unchanged")}\n`);
     printRows([...endpointRows(experiment, facts, host), [say("up.artifact"), artifact]]);
   }
@@ -70,7 +74,7 @@ async function close(experiment: string, host: Host, { outputs, changed }: Updat
 }
 
 /** The same questions to the base model and to the fine-tuned one. */
-async function compare(experiment: string, endpoint: EndpointFacts, host: Host): Promise<void> {
+async function compare(experiment: string, endpoint: EndpointFacts, host: Host, signal: AbortSignal): Promise<void> {
   const { shownQuestions } = await import("../questions.ts");
   const models = [...endpoint.models].sort((a) => (a === "base" ? -1 : 1));
   if (!models.includes("base") && endpoint.status.baseRefused !== undefined) {
@@ -80,7 +84,7 @@ async function compare(experiment: string, endpoint: EndpointFacts, host: Host):
     process.stdout.write(`\n${styleText("bold", question)}\n`);
     for (const model of models) {
       process.stdout.write(`  ${styleText("cyan", model.padEnd(Math.max(experiment.length, "base".length)))}  `);
-      await printAnswer(model, question, endpoint, () => host.run("endpoint-wait", { experiment }));
+      await printAnswer(model, question, endpoint, signal, () => host.run("endpoint-wait", { experiment }, { signal }));
       process.stdout.write("\n");
     }
   }
@@ -91,17 +95,19 @@ async function printAnswer(
   model: string,
   content: string,
   endpoint: EndpointFacts,
+  signal: AbortSignal,
   wait: () => Promise<unknown>,
 ): Promise<void> {
   const { ask } = await import("../questions.ts");
   for (let last = false; ; last = true) {
     try {
-      const options = { temperature: 0, maxTokens: shownTokens };
+      const options = { temperature: 0, maxTokens: shownTokens, signal };
       for await (const piece of ask(endpoint, model, [{ role: "user", content }], options)) {
         process.stdout.write(piece.replaceAll("\n", " "));
       }
       return;
     } catch (thrown) {
+      signal.throwIfAborted();
       const message = (thrown as Error).message;
       process.stdout.write(`(${message})\n`);
       if (last) {

@@ -4,7 +4,7 @@ import { isMissing, writeAtomically } from "../../agent/files.ts";
 import { dataFindings } from "../../checks/datasets/findings.ts";
 import { environmentFolder, modelFolder } from "../../checks/datasets/model-folder.ts";
 import { type DataReport, dataReport } from "../../checks/datasets/report.ts";
-import { askedOf, fetchedAt, foundFor, planAll, remoteFiles } from "../../checks/datasets/sources.ts";
+import { askedOf, fetchedAt, foundFor, planEach, remoteFiles } from "../../checks/datasets/sources.ts";
 import { tokenCounter } from "../../checks/datasets/token-counter.ts";
 import { connect } from "../../hosts/connect.ts";
 import type { Host } from "../../hosts/host.ts";
@@ -59,7 +59,8 @@ interface Fetching {
 async function fetchMissing(name: string, experiment: Experiment, { home, tell, signal }: Fetching): Promise<Pins> {
   const path = pinsFile(`${projectFolder}/stacks`, name);
   const before = readPins(await textOf(path), path);
-  const plans = await planAll(experiment.datasets);
+  // What can't be planned is told by the report.
+  const { plans } = await planEach(experiment.datasets);
   const hubs = plans.flatMap(({ hub }) => (hub === undefined ? [] : [hub]));
   // The stack's own token is encrypted, and no Pulumi is at work here.
   const hubToken = process.env["HF_TOKEN"];

@@ -1,3 +1,4 @@
+import type { CheckFinding } from "../../recipe/check-report.ts";
 import type { Fault } from "../../recipe/fault.ts";
 import type { Language } from "./locale.ts";
 import texts from "./faults.zh.json" with { type: "json" };
@@ -14,7 +15,15 @@ export function faultText(fault: Pick<Fault, "code" | "sentence">, language: Lan
   return line === undefined ? fault.sentence : `${line}\n${fault.sentence}`;
 }
 
-/** The line of a check's finding in the user's language; undefined where its own sentence is in that language already. */
-export function findingLine(code: string | undefined, language: Language): string | undefined {
-  return language === "zh" && code !== undefined ? faultsInChinese[code] : undefined;
+/**
+ * The line of a check's finding in the user's language; undefined where its own sentence is in that language already. What is right
+ * is told whole where the finding has its figures by name; what is wrong as every fault is.
+ */
+export function findingLine(
+  { code = "", level, values = {} }: Pick<CheckFinding, "code" | "level" | "values">,
+  language: Language,
+): string | undefined {
+  const line = language === "zh" ? faultsInChinese[code] : undefined;
+  if (level !== "ok") return line;
+  return line?.replaceAll(/\{\{(\w+)\}\}/g, (place, name: string) => String(values[name] ?? place));
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { link, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { makeFolder } from "../../agent/files.ts";
+import { homeUnwritable } from "../../agent/home.ts";
 import { Fault } from "../../recipe/fault.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -57,7 +58,7 @@ export async function prepareBackend(home: string): Promise<void> {
   try {
     await makeFolder(`${home}/state`);
   } catch (thrown) {
-    throw unwritable(home, thrown);
+    throw homeUnwritable(home, thrown);
   }
 }
 
@@ -66,7 +67,7 @@ export async function ensurePassphrase(home: string): Promise<string> {
   const path = `${home}/passphrase`;
   const existing = await readFile(path, "utf8").catch((thrown: unknown) => {
     if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw unwritable(home, thrown);
+    throw homeUnwritable(home, thrown);
   });
   if (existing?.trim()) return path;
   if (existing !== undefined || (await hasStacks(home))) {
@@ -84,7 +85,7 @@ export async function ensurePassphrase(home: string): Promise<string> {
       if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown;
     });
   } catch (thrown) {
-    throw unwritable(home, thrown);
+    throw homeUnwritable(home, thrown);
   } finally {
     await rm(temporary, { force: true });
   }
@@ -96,16 +97,4 @@ async function hasStacks(home: string): Promise<boolean> {
     () => [],
   );
   return entries.some((entry) => entry.isFile() && entry.name.endsWith(".json"));
-}
-
-function unwritable(home: string, cause: unknown): Fault {
-  const code = (cause as NodeJS.ErrnoException).code ?? String(cause);
-  return new Fault(
-    {
-      code: "home-unwritable",
-      message: `The data directory ${home} can't be used (${code}).`,
-      next: "Make it readable and writable for you, or set TUNEUP_HOME to another folder.",
-    },
-    { cause },
-  );
 }

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { makeFolder } from "../../agent/files.ts";
+import { homeUnwritable } from "../../agent/home.ts";
 import { withLock } from "../../agent/lock.ts";
 import { allowedEnvironment } from "../../recipe/child-environment.ts";
 import { asFault, Fault } from "../../recipe/fault.ts";
@@ -168,13 +169,6 @@ async function prepareTools(home: string): Promise<void> {
   try {
     await makeFolder(layoutOf(home).tools);
   } catch (thrown) {
-    throw new Fault(
-      {
-        code: "home-unwritable",
-        message: `The data directory ${home} can't be written (${(thrown as NodeJS.ErrnoException).code ?? String(thrown)}).`,
-        next: "Make it writable, or set TUNEUP_HOME to a folder that is.",
-      },
-      { cause: thrown },
-    );
+    throw homeUnwritable(home, thrown);
   }
 }

@@ -36,14 +36,25 @@ async function emptyProject(environment: Record<string, string>, modules: string
   return folder;
 }
 
-/** Prints the time of a preview without a change, and its ratio to an empty program's. */
+/** Is the stack up? Its resources are counted in the state: a preview of one that never was is another thing than a no-op. */
+async function isUp(folder: string, stack: string, environment: Record<string, string>): Promise<boolean> {
+  const words = ["stack", "export", "--stack", stack, "--non-interactive"];
+  const { stdout, exitCode } = await execa("pulumi", words, { cwd: folder, env: environment, reject: false });
+  return exitCode === 0 && /"type": "tuneup-host:/.test(stdout);
+}
+
+/** Prints the time of a preview without a change, and its ratio to an empty program's; says so where the stack is not up. */
 export async function benchPreview(folder: string, stack: string, environment: Record<string, string>): Promise<void> {
+  if (!(await isUp(folder, stack, environment))) {
+    console.log(`no-op pulumi preview       not measured: ${stack} is not up. Run \`npx tuneup up ${stack}\` first.`);
+    return;
+  }
   const ours = await previewSeconds(folder, stack, environment);
   const empty = await emptyProject(environment, join(folder, "node_modules"));
   try {
     const least = await previewSeconds(empty, "empty", environment);
     console.log(
-      `no-op pulumi preview       ${ours.toFixed(2)} s  (${(ours / least).toFixed(2)} x an empty program's ${least.toFixed(2)} s)`,
+      `no-op pulumi preview       ${ours.toFixed(2)} s  (bar: 2.5 s; ${(ours / least).toFixed(2)} x an empty program's ${least.toFixed(2)} s)`,
     );
   } finally {
     await execa("pulumi", ["stack", "rm", "empty", "--yes", "--force"], { cwd: empty, env: environment });

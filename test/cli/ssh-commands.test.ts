@@ -62,7 +62,7 @@ it("status of one says in a sentence that its machine can't be reached; of all, 
   await ssh.refuse(unresolved);
   const one = await run.tuneup("status", "far");
   expect(one.exitCode).toBe(1);
-  expect(one.all).toMatch(/my-gpu can't be reached: .*Name or service not known compute\.host takes any name/);
+  expect(one.all).toMatch(/my-gpu can't be reached: .*Name or service not known\. compute\.host takes any name/);
   const all = await run.tuneup("status", "--json");
   expect(all.exitCode, all.all).toBe(0);
   const rows = JSON.parse(all.stdout) as { experiment: string; host: string; fault?: { code: string } }[];
@@ -148,7 +148,13 @@ it("doctor looks at the experiment's machine, and says why it does not answer", 
   expect(refused?.next).toMatch(/ssh my-gpu true/);
 });
 
-it("set names another machine in the shipped example", async () => {
+it("the shipped example names no machine: status reports no failure, render says what is missing, set names one", async () => {
+  const status = await run.tuneup("status", "ssh-demo");
+  expect(status.exitCode, status.all).toBe(0);
+  expect(status.all).toMatch(/^ssh-demo\n/);
+  const render = await run.tuneup("render", "ssh-demo");
+  expect(render.exitCode).toBe(1);
+  expect(render.all).toMatch(/compute\.host: is required with `tuneup:target: ssh`/);
   const { all, exitCode } = await run.tuneup("set", "ssh-demo", "compute.host=box7");
   expect(exitCode, all).toBe(0);
   await ssh.refuse(unresolved);

@@ -5,6 +5,9 @@ import OpenAI, { AuthenticationError, BadRequestError } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { privateFiles } from "../../agent/endpoints/endpoint-records.ts";
 import { keepPort, privatePort } from "../../agent/endpoints/ports.ts";
+import { readRecord } from "../../agent/files.ts";
+import { kill } from "../agent/runs/harness.ts";
+import { changesIn } from "../faults/soundness.ts";
 import { environmentPython } from "../fixtures/tiny-model.ts";
 import { makeTestHome, sharedHome, type TestHome } from "../fixtures/home.ts";
 import { makeTestProject, type TestProject } from "../fixtures/project.ts";
@@ -12,7 +15,7 @@ import { commandsIn, type Commands } from "../fixtures/tuneup.ts";
 import { installPythonClient } from "../fixtures/python-client.ts";
 import { readExperiment } from "../../recipe/experiment.ts";
 import { layoutOf } from "../../recipe/layout.ts";
-import { runManifest } from "../../recipe/lifecycle.ts";
+import { endpointStatus, runManifest } from "../../recipe/lifecycle.ts";
 import { stackConfig } from "../../recipe/stack-edit.ts";
 import questions from "../fixtures/questions.json" with { type: "json" };
 
@@ -234,6 +237,23 @@ describe("a second time", () => {
     expect(all).toMatch(/SftJob local replace/);
     await run.pulumi("config", "set", "--stack", experiment, "--path", "tuneup:train.learning_rate", "0.001");
     expect((await statusOf(experiment)).run.attempt).toBe(1);
+  });
+});
+
+describe("a killed endpoint", () => {
+  it("is seen by `pulumi refresh`, and `tuneup up` repairs it alone: same run, same key, the name still known", async () => {
+    const before = await statusOf(experiment);
+    const record = layoutOf(home.home).endpoint(experiment).status;
+    await kill((await readRecord(record, endpointStatus))?.gatewayPid);
+    const refresh = await run.pulumi("refresh", "--stack", experiment, "--yes", "--non-interactive");
+    expect(refresh.exitCode, refresh.all).toBe(0);
+    expect((await run.pulumi("stack", "export", "--stack", experiment)).stdout).toContain('"state": "down"');
+    const up = await run.tuneup("up", experiment);
+    expect(up.exitCode, up.all).toBe(0);
+    expect(changesIn(up.all)).toEqual(["Endpoint"]);
+    expect(await statusOf(experiment)).toMatchObject({ run: before.run, endpoint: { state: "ready" } });
+    expect(JSON.parse((await run.tuneup("endpoint", experiment, "--json")).stdout)).toEqual(endpoint);
+    expect(await answer(experiment, "Who are you?")).toMatch(ada);
   });
 });
 

@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { commandsIn, type Commands } from "../fixtures/tuneup.ts";
 import { makeTestHome, type TestHome } from "../fixtures/home.ts";
 import { makeTestProject, type TestProject } from "../fixtures/project.ts";
 import { changesIn } from "../faults/soundness.ts";
+import { needsRoot } from "../faults/ssh/needs-root.ts";
 import { openRig, type Rig } from "../faults/ssh/rig.ts";
 
 /** The committed experiment over ssh, as a user gets it: a host with nothing of ours on it but the Python environment. */
@@ -17,18 +18,25 @@ let project: TestProject;
 let run: Commands;
 let upOutput: string;
 
-beforeAll(async () => {
-  [rig, home, project] = await Promise.all([openRig(), makeTestHome(), makeTestProject()]);
-  run = commandsIn(project, { ...home, environment: { ...home.environment, ...rig.environment } });
-  const up = await run.tuneup("up", experiment);
-  upOutput = up.all;
-  expect(up.exitCode, up.all).toBe(0);
-});
-afterAll(async () => {
-  await run.tuneup("down", experiment, "--yes");
-  await rig.remove();
-  await Promise.all([home.remove(), project.remove()]);
-});
+needsRoot(
+  async () => {
+    [rig, home, project] = await Promise.all([openRig(), makeTestHome(), makeTestProject()]);
+    run = commandsIn(project, { ...home, environment: { ...home.environment, ...rig.environment } });
+    const missing = await run.tuneup("preview", experiment);
+    expect(missing.exitCode, missing.all).toBe(1);
+    expect(missing.all).toMatch(/tuneup:compute\.host: is required/);
+    const set = await run.tuneup("set", experiment, `compute.host=${rig.alias}`);
+    expect(set.exitCode, set.all).toBe(0);
+    const up = await run.tuneup("up", experiment);
+    upOutput = up.all;
+    expect(up.exitCode, up.all).toBe(0);
+  },
+  async () => {
+    await run.tuneup("down", experiment, "--yes");
+    await rig.remove();
+    await Promise.all([home.remove(), project.remove()]);
+  },
+);
 
 it("trains on the host and answers from there, the base model beside it", async () => {
   expect(upOutput).toMatch(/Who are you\?[\s\S]*base .*\n.*ssh-demo .*Ada/);

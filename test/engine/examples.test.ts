@@ -3,9 +3,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { checkConfig } from "../../checks/experiment.ts";
+import type { HostFacts } from "../../checks/hardware.ts";
 import { checkArguments, ownedArguments, type TrainArguments } from "../../recipe/arguments.ts";
 import { type CompatibilityContext, parserFaults } from "../../recipe/compatibility/index.ts";
 import { readExperiment } from "../../recipe/experiment.ts";
+import { parseGpus } from "../../recipe/gpus.ts";
 import { importTraining } from "../../recipe/import/import.ts";
 import type { ImportWorld } from "../../recipe/import/world.ts";
 import { renderTraining } from "../../recipe/render.ts";
@@ -40,7 +43,7 @@ function imported(path: string): Values {
   const answers = { name: "Ada", author: "us", hub: "modelscope", dataDirectory: "lf" } as const;
   const datasets = { med: "data/med.json", math: "data/math.json" };
   const result = importTraining([{ path, text: readFileSync(path, "utf8") }], { ...answers, datasets }, world);
-  if (!("text" in result)) throw new Error(result.questions.map(({ ask }) => ask).join(" "));
+  if (!("text" in result)) throw new Error(result.questions.map(({ about }) => about).join(" "));
   const { config } = parse(result.text) as { config: Values };
   return Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace(/^tuneup:/, ""), value]));
 }
@@ -110,6 +113,50 @@ describe("LLaMA-Factory's published examples", () => {
       // Pre-training needs no template, but the chat endpoint does.
       "train_lora/qwen3_lora_pretrain.yaml": "template-missing",
     });
+  });
+});
+
+test("LLaMA-Factory's published examples are refused in tuneup check for what a machine with four H100 can't do", async () => {
+  const cards = [0, 1, 2, 3].map((index) => `${index}, GPU-${index}, NVIDIA H100 80GB HBM3, 81559, 580.159`);
+  const host: HostFacts = {
+    platform: "linux",
+    python: { path: "/usr/bin/python3", version: "3.13.1" },
+    memoryBytes: 1e12,
+    diskFreeBytes: 4e12,
+    environment: null,
+    gpus: parseGpus(cards.join("\n")),
+  };
+  const context = { home: "/nowhere/home", pins: { schemaVersion: 1, datasets: {} }, host } as const;
+  const files = readdirSync(examples, { recursive: true, encoding: "utf8" });
+  const refused: Record<string, string> = {};
+  for (const name of files.filter((file) => file.endsWith(".yaml") && "dataset" in valuesOf(join(examples, file)))) {
+    const config = imported(join(examples, name));
+    // What the text alone tells is pinned above.
+    if (readExperiment(config).faults !== undefined) continue;
+    const findings = await checkConfig(config, "/nowhere", context);
+    // LLaMA-Factory's demo data is not shipped here: its dataset_info.json can't be read.
+    const errors = findings.filter(({ level, code }) => level === "error" && code !== "dataset-info");
+    if (errors.length > 0) refused[name] = [...new Set(errors.map(({ code }) => code))].sort().join();
+  }
+  const tooLarge = "disk-budget,memory";
+  const noVariant = "variant-unoffered";
+  expect(refused).toEqual({
+    // Full training of 30B and more; FSDP, which would share it among cards, is not estimated.
+    "ascend/qwen3_full_sft_fsdp2.yaml": tooLarge,
+    "ascend/qwen3moe_full_sft_fsdp.yaml": tooLarge,
+    // The base is a folder that another script makes.
+    "extras/llama_pro/llama3_freeze_sft.yaml": "weights-invalid",
+    // Packages or quantized bases that no environment of ours has.
+    "extras/mod/llama3_full_sft.yaml": noVariant,
+    "extras/qoft/llama3_oft_sft_awq.yaml": noVariant,
+    "extras/qoft/llama3_oft_sft_gptq.yaml": noVariant,
+    "ktransformers/train_lora/deepseek_v2_lora_sft_kt.yaml": noVariant,
+    "ktransformers/train_lora/deepseek_v3_lora_sft_kt.yaml": noVariant,
+    "ktransformers/train_lora/qwen3_5moe_lora_sft_kt.yaml": noVariant,
+    "ktransformers/train_lora/qwen3moe_lora_sft_kt.yaml": noVariant,
+    "train_qlora/llama3_lora_sft_aqlm.yaml": noVariant,
+    "train_qlora/llama3_lora_sft_awq.yaml": noVariant,
+    "train_qlora/llama3_lora_sft_gptq.yaml": noVariant,
   });
 });
 

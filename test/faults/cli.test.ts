@@ -39,6 +39,17 @@ test("plain pulumi names the command that clears what a killed one left", async 
   const { code, said } = await stage.pulumi("up", "--yes", "--stack", name);
   expect(code).not.toBe(0);
   expect(said).toContain("pulumi cancel");
+
+  // The lock is not all: what was begun is still on record, and the next one tells that. It goes on, so it gets little to do.
+  const before = await stage.pending(name);
+  expect(before).not.toEqual([]);
+  const cancelled = await stage.pulumi("cancel", "--yes", "--stack", name);
+  expect(cancelled.code, cancelled.said).toBe(0);
+  const again = await stage.pulumi("up", "--yes", "--stack", name, "--target", "**:Environment::**");
+  expect(again.said).toContain(`with ${before.length} pending operations from previous deployment`);
+  expect(again.said).toMatch(/interrupted while creating/);
+  expect(again.said).toContain("`pulumi refresh`");
+  expect(await stage.pending(name)).toEqual(before);
 });
 
 test("Pulumi's memory of the selected stack, torn by a kill, is cleared too", async () => {

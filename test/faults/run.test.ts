@@ -9,7 +9,7 @@ import type { RunStatus } from "../../recipe/lifecycle.ts";
 import { kill, linesOf, until } from "../agent/runs/harness.ts";
 import { processesOf } from "./processes.ts";
 import { changesIn, expectComplete, expectSound } from "./soundness.ts";
-import { type Cli, freezeTrainer, openStage, reportsOf, type Stage, statusOf } from "./stage.ts";
+import { type Cli, freezeTrainer, openStage, pendingIn, reportsOf, type Stage, statusOf } from "./stage.ts";
 
 /** One training that all of this happens to, one after the other. It is frozen meanwhile, so that it can't be over before. */
 const name = "tiny";
@@ -51,6 +51,21 @@ test("Ctrl-C ends the command with 130 and leaves the run, and the next up attac
   await stage.began(up, name, ...waits);
   expect(await attempts()).toEqual(["attempt 1, from the start"]);
   expect(isAlive(trainer)).toBe(true);
+});
+
+test("SIGTERM to its pid does the same, and leaves no operation pending", async () => {
+  const trainer = (await pidIn((await stage.run(name)).trainerPid)) ?? NaN;
+  up.terminate();
+  const { code, said } = await up.ended;
+  expect(code, said).toBe(130);
+  expect(said).toContain("goes on");
+  expect(isAlive(trainer)).toBe(true);
+  expect(pendingIn((await stage.pulumi("stack", "export", "--stack", name)).said)).toEqual([]);
+
+  up = stage.start("up", name);
+  await stage.began(up, name, ...waits);
+  expect(up.said()).not.toMatch(/Clearing/);
+  expect(await attempts()).toEqual(["attempt 1, from the start"]);
 });
 
 test("a torn status.json of a run that goes on hides nothing", async () => {

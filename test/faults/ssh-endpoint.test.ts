@@ -1,5 +1,5 @@
 import OpenAI from "openai";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { readRecord } from "../../agent/files.ts";
 import { isAlive } from "../../agent/processes.ts";
 import { layoutOf } from "../../recipe/layout.ts";
@@ -7,6 +7,7 @@ import { type EndpointStatus, endpointStatus } from "../../recipe/lifecycle.ts";
 import { kill, until } from "../agent/runs/harness.ts";
 import { send } from "./processes.ts";
 import { changesIn, expectSentence, expectSound } from "./soundness.ts";
+import { needsRoot } from "./ssh/needs-root.ts";
 import { openSshStage, type SshStage } from "./ssh/stage.ts";
 import { type Cli, reportsOf } from "./stage.ts";
 
@@ -19,27 +20,29 @@ let stage: SshStage;
 let tunnel: Cli;
 let openai: OpenAI;
 
-beforeAll(async () => {
-  // An engine that gives no token within two probes of 5 s hangs; 20 s otherwise, and every 30.
-  stage = await openSshStage({ rig: { variables: { TUNEUP_ENDPOINT_PROBE_MS: "5000" } } });
-  await stage.write(name, 3, experiment);
-  const up = await stage.tuneup("up", name);
-  expect(up.code, up.said).toBe(0);
-  tunnel = stage.start("endpoint", name, "--json", "--tunnel");
-  await until(() => {
-    expect(tunnel.over(), tunnel.said()).toBe(false);
-    return /\{"url".*\}/.test(tunnel.said());
-  });
-  const facts = JSON.parse(/\{"url".*\}/.exec(tunnel.said())?.[0] ?? "") as { url: string; apiKey: string };
-  openai = new OpenAI({ baseURL: `${facts.url}/v1`, apiKey: facts.apiKey, maxRetries: 0 });
-  await expectAnswer();
-});
-afterAll(async () => {
-  // Ctrl-C closes the tunnel, and with it the command.
-  tunnel.interrupt();
-  await tunnel.ended;
-  await stage.remove();
-});
+needsRoot(
+  async () => {
+    // An engine that gives no token within two probes of 5 s hangs; 20 s otherwise, and every 30.
+    stage = await openSshStage({ rig: { variables: { TUNEUP_ENDPOINT_PROBE_MS: "5000" } } });
+    await stage.write(name, 3, experiment);
+    const up = await stage.tuneup("up", name);
+    expect(up.code, up.said).toBe(0);
+    tunnel = stage.start("endpoint", name, "--json", "--tunnel");
+    await until(() => {
+      expect(tunnel.over(), tunnel.said()).toBe(false);
+      return /\{"url".*\}/.test(tunnel.said());
+    });
+    const facts = JSON.parse(/\{"url".*\}/.exec(tunnel.said())?.[0] ?? "") as { url: string; apiKey: string };
+    openai = new OpenAI({ baseURL: `${facts.url}/v1`, apiKey: facts.apiKey, maxRetries: 0 });
+    await expectAnswer();
+  },
+  async () => {
+    // Ctrl-C closes the tunnel, and with it the command.
+    tunnel.interrupt();
+    await tunnel.ended;
+    await stage.remove();
+  },
+);
 
 /** What the gateway says of itself, on the host's disk. */
 async function status(): Promise<EndpointStatus> {

@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
 import { open, readdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { readRecord, sha256OfFile } from "../../agent/files.ts";
 import { weightsRecord } from "../../recipe/lifecycle.ts";
 import { until } from "../agent/runs/harness.ts";
 import { changesIn, expectComplete, expectSentence, expectSound } from "./soundness.ts";
+import { needsRoot } from "./ssh/needs-root.ts";
 import { openSshStage, type SshStage } from "./ssh/stage.ts";
 
 /** A host that reaches nothing but its end of the wire: the weights are pushed from here. One after the other. */
@@ -13,12 +14,14 @@ const name = "tiny";
 const shard = "model-00001-of-00002.safetensors";
 let stage: SshStage;
 
-beforeAll(async () => {
-  // The shard alone has 5 MB.
-  stage = await openSshStage({ rig: { disks: { models: 3 } } });
-  await stage.write(name, 20, { teardown: "after-training", serve: {} });
-});
-afterAll(() => stage.remove());
+needsRoot(
+  async () => {
+    // The shard alone has 5 MB.
+    stage = await openSshStage({ rig: { disks: { models: 3 } } });
+    await stage.write(name, 20, { teardown: "after-training", serve: {} });
+  },
+  () => stage.remove(),
+);
 
 /** Processes of the user on the host, but for the session of a kept connection. */
 const computing = async () => (await stage.rig.processes()).filter(({ words }) => !words.startsWith("sshd:"));

@@ -1,10 +1,11 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { isAlive } from "../../agent/processes.ts";
 import { until } from "../agent/runs/harness.ts";
 import { holdUp } from "./hold.ts";
 import { changesIn, expectComplete, expectNoStepLost, expectSentence, expectSound } from "./soundness.ts";
+import { needsRoot } from "./ssh/needs-root.ts";
 import { openSshStage, type SshStage } from "./ssh/stage.ts";
 import { type Cli, freezeTrainer, openStage, reportsOf, type Stage } from "./stage.ts";
 
@@ -19,16 +20,18 @@ let frozen: Promise<number>;
 let trainer: number;
 let up: Cli;
 
-beforeAll(async () => {
-  stage = await openSshStage();
-  other = await openStage(stage.options);
-  frozen = freezeTrainer(stage, undefined, name, 1);
-  await Promise.all([stage, other].map((each) => each.write(name, maxSteps, endpoint)));
-});
-afterAll(async () => {
-  await other.remove();
-  await stage.remove();
-});
+needsRoot(
+  async () => {
+    stage = await openSshStage();
+    other = await openStage(stage.options);
+    frozen = freezeTrainer(stage, undefined, name, 1);
+    await Promise.all([stage, other].map((each) => each.write(name, maxSteps, endpoint)));
+  },
+  async () => {
+    await other.remove();
+    await stage.remove();
+  },
+);
 
 const waits = ["creating RunCompletion", "updating RunCompletion"];
 

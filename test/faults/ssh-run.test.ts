@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readdir, readFile, stat, statfs, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { isLocked } from "../../agent/lock.ts";
 import { isAlive } from "../../agent/processes.ts";
 import type { RunPaths } from "../../agent/runs/paths.ts";
@@ -11,6 +11,7 @@ import { kill, linesOf, until } from "../agent/runs/harness.ts";
 import { memoryKills, runOutOfMemory } from "./memory-limit.ts";
 import { send } from "./processes.ts";
 import { expectSentence, expectSound } from "./soundness.ts";
+import { needsRoot } from "./ssh/needs-root.ts";
 import { openSshStage, type SshStage } from "./ssh/stage.ts";
 import { type Cli, freezeTrainer, reportsOf, statusOf } from "./stage.ts";
 
@@ -25,13 +26,15 @@ let up: Cli;
 /** The step whose checkpoint was damaged on purpose, and the attempt that had saved it. */
 let damaged = { step: NaN, attempt: NaN };
 
-beforeAll(async () => {
-  // A stopped supervisor is given up after 10 s instead of 60.
-  const variables = { TUNEUP_RUN_BEAT_MS: "1000", TUNEUP_RUN_STALE_MS: "10000" };
-  stage = await openSshStage({ rig: { variables, disks: { runs: 600 } } });
-  await stage.write(name, steps);
-});
-afterAll(() => stage.remove());
+needsRoot(
+  async () => {
+    // A stopped supervisor is given up after 10 s instead of 60.
+    const variables = { TUNEUP_RUN_BEAT_MS: "1000", TUNEUP_RUN_STALE_MS: "10000" };
+    stage = await openSshStage({ rig: { variables, disks: { runs: 600 } } });
+    await stage.write(name, steps);
+  },
+  () => stage.remove(),
+);
 
 interface Event {
   readonly kind: string;

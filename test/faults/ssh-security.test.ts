@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { needsRoot } from "./ssh/needs-root.ts";
 import { openSshStage, type SshStage } from "./ssh/stage.ts";
 
 /** What a host shows of an experiment that trained and serves there, with a hub token. One stage, looked at from all sides. */
@@ -12,24 +13,26 @@ let key: string;
 /** All command lines of the host's user while it was at work. */
 const shown = new Set<string>();
 
-beforeAll(async () => {
-  stage = await openSshStage({ secrets: [hubToken] });
-  await stage.write(name, 10, { serve: { base: false } });
-  expect((await stage.pulumi("stack", "init", name)).code).toBe(0);
-  const set = await stage.pulumiWith(hubToken, "config", "set", "--secret", "--stack", name, "tuneup:hubToken");
-  expect(set.code, set.said).toBe(0);
-  const up = stage.start("up", name);
-  while (!up.over()) {
-    for (const { words } of await stage.rig.processes()) shown.add(words);
-    // What a process was started with is in its environment as well, which root reads.
-    for (const words of await environments()) shown.add(words);
-  }
-  const { code, said } = await up.ended;
-  expect(code, said).toBe(0);
-  key = (await readFile(join(stage.data, "endpoints", name, "key"), "utf8")).trim();
-  expect(key.length).toBeGreaterThan(20);
-});
-afterAll(() => stage.remove());
+needsRoot(
+  async () => {
+    stage = await openSshStage({ secrets: [hubToken] });
+    await stage.write(name, 10, { serve: { base: false } });
+    expect((await stage.pulumi("stack", "init", name)).code).toBe(0);
+    const set = await stage.pulumiWith(hubToken, "config", "set", "--secret", "--stack", name, "tuneup:hubToken");
+    expect(set.code, set.said).toBe(0);
+    const up = stage.start("up", name);
+    while (!up.over()) {
+      for (const { words } of await stage.rig.processes()) shown.add(words);
+      // What a process was started with is in its environment as well, which root reads.
+      for (const words of await environments()) shown.add(words);
+    }
+    const { code, said } = await up.ended;
+    expect(code, said).toBe(0);
+    key = (await readFile(join(stage.data, "endpoints", name, "key"), "utf8")).trim();
+    expect(key.length).toBeGreaterThan(20);
+  },
+  () => stage.remove(),
+);
 
 /** Environments of the user's processes on the host. */
 async function environments(): Promise<string[]> {

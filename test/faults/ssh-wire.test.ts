@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { linesOf, until } from "../agent/runs/harness.ts";
 import { expectNoStepLost, expectSentence, expectSound } from "./soundness.ts";
+import { needsRoot } from "./ssh/needs-root.ts";
 import { openSshStage, type SshStage } from "./ssh/stage.ts";
 import { type Cli, reportsOf, statusOf } from "./stage.ts";
 
@@ -12,11 +13,13 @@ const name = "tiny";
 let stage: SshStage;
 let up: Cli;
 
-beforeAll(async () => {
-  stage = await openSshStage();
-  await stage.write(name, 300);
-});
-afterAll(() => stage.remove());
+needsRoot(
+  async () => {
+    stage = await openSshStage();
+    await stage.write(name, 300);
+  },
+  () => stage.remove(),
+);
 
 const stepsOf = async (): Promise<number> =>
   stage.run(name).then(

@@ -23,6 +23,8 @@ export interface Cli {
   readonly ended: Promise<{ readonly code: number | null; readonly said: string }>;
   /** A terminal's Ctrl-C. */
   interrupt(): void;
+  /** SIGTERM to its pid alone, as a service manager or `kill` sends it. */
+  terminate(): void;
   /** SIGKILL, with engine, language host and provider, as soon as this holds. */
   killWhen(holds: () => Promise<boolean>): Promise<void>;
 }
@@ -191,6 +193,7 @@ function startCli(folder: string, environment: Record<string, string>, words: re
     over: () => child.exitCode !== null || child.signalCode !== null,
     ended: once(child, "exit").then(([code]) => ({ code: code as number | null, said })),
     interrupt: () => process.kill(-pid, "SIGINT"),
+    terminate: () => process.kill(pid, "SIGTERM"),
     killWhen: (holds) => killTreeWhen(pid, holds),
   };
 }

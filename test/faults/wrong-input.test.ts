@@ -124,16 +124,19 @@ test("a data directory below a file", async () => {
   await expectRefused(/^tuneup:storage\.dataDirectory: /m, `${file}/data`, /not a folder/, /TUNEUP_HOME/);
 });
 
-test("a TUNEUP_HOME below a file, or where the kernel allows no folder", async () => {
-  for (const home of [`${join(stage.folder, "README.md")}/home`, "/proc/tuneup/home"]) {
-    const env = {
-      ...stage.environment,
-      TUNEUP_HOME: home,
-      PATH: [dirname(process.execPath), stage.environment["PATH"]].join(delimiter),
-    };
-    const { stdout, stderr, exitCode } = await execa(process.execPath, ["cli/main.ts", "preview", name], {
-      ...{ cwd: stage.folder, env, extendEnv: false, reject: false },
-    });
-    expectSentence({ code: exitCode ?? null, said: `${stdout}\n${stderr}` }, home, /TUNEUP_HOME/);
-  }
-});
+test.each(["preview", "status"])(
+  "%s in a TUNEUP_HOME below a file, or where the kernel allows no folder",
+  async (word) => {
+    for (const home of [`${join(stage.folder, "README.md")}/home`, "/proc/tuneup/home"]) {
+      const env = {
+        ...stage.environment,
+        TUNEUP_HOME: home,
+        PATH: [dirname(process.execPath), stage.environment["PATH"]].join(delimiter),
+      };
+      const { stdout, stderr, exitCode } = await execa(process.execPath, ["cli/main.ts", word, name], {
+        ...{ cwd: stage.folder, env, extendEnv: false, reject: false },
+      });
+      expectSentence({ code: exitCode ?? null, said: `${stdout}\n${stderr}` }, home, /TUNEUP_HOME/);
+    }
+  },
+);

@@ -24,7 +24,7 @@ function sources(): { readonly path: string; readonly text: string }[] {
   );
 }
 
-/** Every fault code: `code: "..."`, also behind a condition, and what our short makers of faults get first. */
+/** Every fault code: `code: "..."`, also behind a condition, and what our short makers of faults get first. One word is a code right after `code:` alone. */
 function faultCodes(text: string): string[] {
   const kebab = /"([a-z][a-z0-9]*(?:-[a-z0-9]+)+|cancelled|unexpected)"/g;
   const places = [
@@ -32,7 +32,8 @@ function faultCodes(text: string): string[] {
     ...text.matchAll(/(?<!function )(?:\b\w*[fF]ault|never|always|refuse\w*|add|addFirst)\(\s*("[a-z0-9-]+")/g),
     ...text.matchAll(/\bcode = ("[a-z0-9-]+")/g),
   ];
-  return places.flatMap(([, place = ""]) => [...place.matchAll(kebab)].map(([, code = ""]) => code));
+  const words = [...text.matchAll(/\bcode: "([a-z0-9]+)"/g)].map(([, code = ""]) => code);
+  return [...words, ...places.flatMap(([, place = ""]) => [...place.matchAll(kebab)].map(([, code = ""]) => code))];
 }
 
 test("both dictionaries have the same keys, placeholders and commands, and no empty text", () => {
@@ -50,10 +51,16 @@ test("every text that the commands say is in the dictionaries, and every text th
     .filter(({ path }) => path.startsWith("cli/"))
     .map(({ text }) => text)
     .join("\n");
-  // `doctor.${state}` and `check.${area}` are put together; the compiler sees that each is there.
-  const unsaid = Object.keys(english).filter(
-    (key) => !all.includes(`"${key}"`) && !/^(doctor\.(ok|note|warning|missing)|check\.[a-z]+)$/.test(key),
-  );
+  const imports = sources()
+    .filter(({ path }) => /^recipe\/import\/(?!world)/.test(path))
+    .map(({ text }) => text)
+    .join("\n");
+  // `doctor.${state}`, `check.${area}` and import's are put together; the compiler sees that each is there.
+  const unsaid = Object.keys(english).filter((key) => {
+    if (all.includes(`"${key}"`) || /^(doctor\.(ok|note|warning|missing)|check\.[a-z]+)$/.test(key)) return false;
+    const code = /^import\.(?:note|ask)\.(.+?)(?:-compared)?$/.exec(key)?.[1];
+    return code === undefined || !imports.includes(`"${code}"`);
+  });
   expect(unsaid).toEqual([]);
 });
 
@@ -69,6 +76,7 @@ test("every fault code in the sources has a Chinese line", () => {
   const found = sources().flatMap(({ path, text }) => faultCodes(text).map((code) => ({ path, code })));
   // If the search itself were broken, nothing would be lacking.
   expect(new Set(found.map(({ code }) => code)).size).toBeGreaterThan(80);
+  expect(found).toContainEqual({ path: "checks/memory.ts", code: "memory" });
   const lacking = found.filter(({ code }) => !(code in faultsInChinese)).map(({ path, code }) => `${code} (${path})`);
   expect([...new Set(lacking)], "add them to cli/language/faults.zh.json").toEqual([]);
 });

@@ -51,10 +51,15 @@ export interface Furniture {
   readonly reachable: readonly string[];
 }
 
+/** Why none can be made here; undefined where one can. */
+export const whyNone =
+  process.platform === "linux" && process.getuid?.() === 0
+    ? undefined
+    : "the tests over ssh make network namespaces, which needs root on Linux";
+
 /** Makes one. `furnish` fills the user's home before it is given to the user. */
 export async function openNamespace(furnish: (home: string, uid: number) => Promise<Furniture>): Promise<Namespace> {
-  if (process.platform !== "linux" || process.getuid?.() !== 0)
-    throw new Error("The tests over ssh make network namespaces, which needs root on Linux: run them as root.");
+  if (whyNone !== undefined) throw new Error(`There is no namespace here: ${whyNone}.`);
   await sweep();
   const folder = await mkdtemp(join(parent, `${prefix}${process.pid}-`));
   const home = join(folder, "home");

@@ -1,17 +1,20 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { until } from "../../agent/runs/harness.ts";
+import { needsRoot } from "./needs-root.ts";
 import { openRig, type Rig } from "./rig.ts";
 
 /** The rig does what it says: what the tests over ssh rest on. */
 let rig: Rig;
 
-beforeAll(async () => {
-  rig = await openRig({ disks: { runs: 4 }, variables: { TUNEUP_RUN_BACKOFF_MS: "100" } });
-});
-afterAll(() => rig.remove());
+needsRoot(
+  async () => {
+    rig = await openRig({ disks: { runs: 4 }, variables: { TUNEUP_RUN_BACKOFF_MS: "100" } });
+  },
+  () => rig.remove(),
+);
 
 test("plain ssh logs in as another user, in another network, with the environment's Python there", async () => {
   expect(await rig.ssh("id -un; echo $HOME; echo $TUNEUP_RUN_BACKOFF_MS")).toBe(`${rig.user}\n${rig.home}\n100`);
