@@ -69,6 +69,8 @@ def train(directory: Path, options: argparse.Namespace, reports: Reports, guard:
     from train_callback import RunCallback, end_at_last_step
 
     require_gpu(spec["device"])
+    if spec["device"] == "cpu" and not arguments.get("bf16") and not arguments.get("pure_bf16"):
+        compute_in_float32()
     end_at_last_step()
     reports.enter("loading")
     callback = RunCallback(reports, guard, keep=int(keep), save_seconds=options.save_seconds)
@@ -85,6 +87,24 @@ def one_gpu(device: str) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[0]
     if len(visible) > 1:
         print(f"Training uses one GPU, {visible[0]} of {','.join(visible)}.", flush=True)
+
+
+def compute_in_float32() -> None:
+    """Weights that are stored as bf16 are loaded as float32 where oneDNN has no bf16 for this CPU (no AVX-512): there each product
+    is a plain loop, 30 times slower than float32. The same is in serve.py, which is one file."""
+    import torch
+    from llamafactory.model import loader
+
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return
+    load_config = loader.load_config
+
+    def in_float32(model_args):
+        config = load_config(model_args)
+        config.dtype = torch.float32
+        return config
+
+    loader.load_config = in_float32
 
 
 class GpuMissing(Exception):
