@@ -138,6 +138,8 @@ async function showEnvironment(data: string): Promise<Furniture> {
   const at = join(data, "env", basename(from));
   await mkdir(at, { recursive: true, mode: 0o700 });
   await chmod(dirname(at), 0o700);
+  // The agent makes it for its own user alone; the host's user is another one.
+  for (const part of ["bin", "lib", "share"]) await execa("chmod", ["-R", "a+rX", join(from, part)]);
   const shown: Shown[] = [];
   for (const name of await readdir(from)) {
     const [source, target] = [join(from, name), join(at, name)];
@@ -148,7 +150,9 @@ async function showEnvironment(data: string): Promise<Furniture> {
       shown.push({ from: source, at: target });
     } else await copyFile(source, target);
   }
-  return { shown, reachable: [dirname(dirname(await realpath(python)))] };
+  const prefix = dirname(dirname(await realpath(python)));
+  // The system's own is everybody's already.
+  return { shown, reachable: prefix === "/usr" ? [] : [prefix] };
 }
 
 /** Puts clients that read this config in a folder; PATH with it in front. OpenSSH looks for ~/.ssh in the passwd entry alone. */
