@@ -9,11 +9,12 @@ const pollMs = 100;
 const retryMs = 1000;
 
 /**
- * Opens a tunnel to a port of the host's loopback, on the same port here if that is free. It is opened again when the connection is
+ * Opens a tunnel to a port of the host's loopback. It is opened again when the connection is
  * lost. Throws the Faults of ssh-faults.ts where it can't be opened the first time.
  */
 export async function openTunnel(link: SshLink, there: number): Promise<Tunnel> {
-  const port = (await isFree(there)) ? there : await anyFree();
+  // Not the host's own number: every endpoint begins at the same, and two tunnels that open at once would both find it free.
+  const port = await anyFree();
   const closing = new AbortController();
   let child = await opened(link, port, there);
   const keeping = (async () => {
@@ -71,20 +72,10 @@ async function listens(port: number, child: SshChild): Promise<boolean> {
   return false;
 }
 
-async function isFree(port: number): Promise<boolean> {
-  return (await tryPort(port)) !== undefined;
-}
-
 async function anyFree(): Promise<number> {
-  return (await tryPort(0)) ?? 0;
-}
-
-async function tryPort(port: number): Promise<number | undefined> {
-  const server = createServer();
-  const free = await new Promise<number | undefined>((resolve) => {
-    server.once("error", () => resolve(undefined));
-    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => resolve((server.address() as AddressInfo).port));
-  });
+  const server = createServer().listen({ port: 0, host: "127.0.0.1", exclusive: true });
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
-  return free;
+  return port;
 }
