@@ -22,8 +22,24 @@ function writeModules(available: boolean, init: string): void {
     @staticmethod
     def init():
         ${init}
+
+class ops:
+    class mkldnn:
+        _is_mkldnn_bf16_supported = staticmethod(lambda: False)
+
+float32 = "float32"
 `,
-    "llamafactory/train/tuner.py": "def run_exp(*_, **__):\n    raise LookupError('it trains')\n",
+    "llamafactory/model/loader.py": `class Config:
+    dtype = "bfloat16"
+
+def load_config(model_args):
+    return Config()
+`,
+    "llamafactory/train/tuner.py": `from llamafactory.model import loader
+
+def run_exp(*_, **__):
+    raise LookupError(f"it trains in {loader.load_config(None).dtype}")
+`,
     "transformers/__init__.py": "class Trainer:\n    def _run_epoch(self): ...\n\nclass TrainerCallback: ...\n",
     "transformers/trainer_utils.py": "SaveStrategy = rotate_checkpoints = None\n",
   };
@@ -50,9 +66,9 @@ test.each([
   expect(await faultOf("cuda")).toMatchObject({ type: "GpuMissing", message, phase: "importing", step: 0 });
 });
 
-test("a GPU that is there, and a run for the CPU, train", async () => {
+test("a GPU that is there trains in what the weights are stored in, a CPU without bf16 in float32", async () => {
   writeModules(true, "pass");
-  expect(await faultOf("cuda")).toMatchObject({ type: "LookupError", message: "it trains" });
+  expect(await faultOf("cuda")).toMatchObject({ type: "LookupError", message: "it trains in bfloat16" });
   writeModules(false, "raise RuntimeError('not asked')");
-  expect(await faultOf("cpu")).toMatchObject({ type: "LookupError" });
+  expect(await faultOf("cpu")).toMatchObject({ type: "LookupError", message: "it trains in float32" });
 });
