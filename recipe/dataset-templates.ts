@@ -20,7 +20,7 @@ const chatTemplate = z.object({
   thoughtWords: z.tuple([z.string(), z.string()]).optional(),
   /** The system prompt is a part of the first question. */
   systemInUser: z.boolean().optional(),
-  /** Text about one tool, {{content}} in place of its JSON. */
+  /** Text about one tool, {{content}} in place of its JSON and {{date}} in that of the day. */
   tools: z.string().optional(),
 });
 
@@ -41,7 +41,14 @@ export function chatTemplateOf(name: string): ChatTemplate | undefined {
   return found === undefined ? undefined : chatTemplate.parse(found);
 }
 
-/** A slot with its content in place. */
-export function templateText(slot: string, content: string): string {
-  return slot.replace("{{content}}", () => content);
+/** A slot with its content in place; a day that it names is `today`. */
+export function templateText(slot: string, content: string, today = new Date()): string {
+  return slot.replace("{{date}}", () => dayOf(today)).replace("{{content}}", () => content);
+}
+
+/** As Python's `%d %b %Y` writes it. */
+function dayOf(date: Date): string {
+  const day = new Intl.DateTimeFormat("en-US", { day: "2-digit" }).format(date);
+  const month = new Intl.DateTimeFormat("en-US", { month: "short" }).format(date);
+  return `${day} ${month} ${date.getFullYear()}`;
 }

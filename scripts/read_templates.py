@@ -1,11 +1,14 @@
 """Writes recipe/dataset-templates.json: the chat templates of LLaMA-Factory in the locked environment, as data.
 
 `python scripts/read_templates.py > recipe/dataset-templates.json`. A slot is a text with {{content}}, or a map: {"special": "bos" or
-"eos"} or {"token": name}. `tools` is the text about one tool, {{content}} in place of the tool's JSON where the format has it.
+"eos"} or {"token": name}. `tools` is the text about one tool, {{content}} in place of the tool's JSON where the format has it and
+{{date}} in place of the day, which Llama 3's tools name.
 """
 
 import json
 import sys
+from datetime import datetime
+from unittest import mock
 
 from llamafactory.data.template import TEMPLATES, Llama2Template, ReasoningTemplate
 
@@ -17,6 +20,13 @@ def slot_of(slot):
     if isinstance(slot, set):
         return {"special": "bos" if "bos_token" in slot else "eos"}
     return slot
+
+
+class Today(datetime):
+    """A day that stands for any."""
+
+    def strftime(self, _):
+        return "{{date}}"
 
 
 def record_of(template):
@@ -32,7 +42,8 @@ def record_of(template):
     if isinstance(template, Llama2Template):
         record["systemInUser"] = True
     try:
-        text = template.format_tools.apply(content=json.dumps([TOOL]))[0]
+        with mock.patch("llamafactory.data.tool_utils.datetime", Today):
+            text = template.format_tools.apply(content=json.dumps([TOOL]))[0]
         record["tools"] = text.replace(json.dumps(TOOL), "{{content}}")
     except Exception:
         pass
