@@ -67,6 +67,8 @@ export function trainerProgram({ layout, paths, spec, attempt, resume, saveSecon
       DO_NOT_TRACK: "1",
       HF_HOME: `${paths.cache}/huggingface`,
       MPLBACKEND: "Agg",
+      // fc-list, which matplotlib starts where there is one, has no variable of its own.
+      XDG_CACHE_HOME: `${layout.root}/cache`,
       MPLCONFIGDIR: `${layout.root}/cache/matplotlib`,
       TRITON_CACHE_DIR: `${layout.root}/cache/triton`,
       TORCHINDUCTOR_CACHE_DIR: `${layout.root}/cache/torchinductor`,

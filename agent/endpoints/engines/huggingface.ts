@@ -27,6 +27,7 @@ export const huggingface: EngineKind = {
         OMP_WAIT_POLICY: "PASSIVE",
         GOMP_SPINCOUNT: "0",
         // Their own places are /tmp and the user's home, where nothing of ours stays.
+        XDG_CACHE_HOME: `${folder}/cache`,
         MPLCONFIGDIR: `${folder}/cache/matplotlib`,
         TRITON_CACHE_DIR: `${folder}/cache/triton`,
         TORCHINDUCTOR_CACHE_DIR: `${folder}/cache/torchinductor`,
