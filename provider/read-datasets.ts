@@ -1,7 +1,7 @@
 import { checkDatasetFile } from "../agent/datasets/check.ts";
 import { dataFilesAt } from "../agent/datasets/locate.ts";
 import { firstLook } from "../checks/datasets/first-look.ts";
-import { readParquet } from "../checks/datasets/read-parquet.ts";
+import { rowReaders } from "../checks/datasets/row-readers.ts";
 import { askedOf, foundFor, planAll } from "../checks/datasets/sources.ts";
 import { sha256 } from "../recipe/canonical.ts";
 import { filesDigest, hubDigest } from "../recipe/dataset-files.ts";
@@ -96,7 +96,7 @@ async function bytesOf(plan: PlannedDataset, plainText: boolean): Promise<Pick<R
   if (inline !== undefined) return { sha256: sha256(inline) };
   if (url !== undefined) return { sha256: url.sha256 };
   const cache = `${homeOf(process.env)}/cache/datasets`;
-  const read = { plainText, parquet: readParquet };
+  const read = { plainText, columnar: rowReaders };
   const located = await dataFilesAt(path);
   const [first] = located;
   for (const { file } of located) await firstLook(file, info);

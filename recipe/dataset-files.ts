@@ -14,7 +14,7 @@ export interface HubFiles {
 export type DatasetInfos = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 
 /** Formats that are read and checked. */
-export const dataExtensions = ["json", "jsonl", "csv", "parquet"] as const;
+export const dataExtensions = ["json", "jsonl", "csv", "parquet", "arrow"] as const;
 
 /** Digest of what a pinned hub dataset is: its bytes are those of the revision. */
 export function hubDigest({ id, subset, split, folder }: HubFiles, pin: { source: string; revision: string }): string {

@@ -74,13 +74,10 @@ export const datasetShapes = {
   path: z.strictObject({
     path: z
       .string()
-      .regex(/(\/|(^|\/)\.*[^./]+|\.(jsonl?|csv|parquet))$/i, {
-        error: ({ input }) =>
-          /\.arrow$/i.test(String(input))
-            ? `must be a file whose rows can be checked, and Arrow's can't: save it as Parquet with \`datasets.Dataset.from_file(${JSON.stringify(input)}).to_parquet(NEW)\` in Python`
-            : "must name a .json, .jsonl, .csv or .parquet file or a folder (with a / at its end)",
+      .regex(/(\/|(^|\/)\.*[^./]+|\.(jsonl?|csv|parquet|arrow))$/i, {
+        error: "must name a .json, .jsonl, .csv, .parquet or .arrow file or a folder (with a / at its end)",
       })
-      .describe("A .json, .jsonl, .csv or .parquet file, or a folder of them, relative to the project folder."),
+      .describe("A .json, .jsonl, .csv, .parquet or .arrow file, or a folder of them, relative to the project folder."),
     ...rowFormat,
   }),
   hub: z.strictObject({
@@ -99,8 +96,8 @@ export const datasetShapes = {
     url: z
       .string()
       .regex(/^(https|s3):\/\/./, { error: "must begin with https:// or s3://" })
-      .regex(/\.(jsonl?|csv|parquet)(?=$|[?#])/i, {
-        error: "must be the address of a .json, .jsonl, .csv or .parquet file: its ending says the format",
+      .regex(/\.(jsonl?|csv|parquet|arrow)(?=$|[?#])/i, {
+        error: "must be the address of a .json, .jsonl, .csv, .parquet or .arrow file: its ending says the format",
       })
       // It is kept in the state and with the run, in plain text.
       .refine(

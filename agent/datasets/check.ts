@@ -4,7 +4,7 @@ import { open, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { z } from "zod";
 import { readRecord, sha256OfFile, writeJson } from "../files.ts";
-import { countParquet, type ParquetReader } from "./parquet-footer.ts";
+import { columnarCounters, type ColumnarReaders } from "./columnar.ts";
 import { datasetFault, type Problem } from "./problems.ts";
 import { readCsv } from "./read-csv.ts";
 import { readJsonArray, readJsonLines } from "./read-json.ts";
@@ -35,8 +35,8 @@ export interface ReadOptions {
   /** Rows may be nothing but text (stage pt). */
   readonly plainText?: boolean;
   readonly onRow?: RowListener;
-  /** Reads Parquet. Default: only its columns and the number of its rows are looked at. */
-  readonly parquet?: ParquetReader;
+  /** Read Parquet and Arrow. Default: only columns and the number of rows are looked at. */
+  readonly columnar?: ColumnarReaders;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function checkDatasetFile(
   const stamp = await stampOf(path);
   // The 2: what is checked changed.
   const key = createHash("sha256")
-    .update(JSON.stringify([2, path, info, options.plainText ?? false, options.parquet !== undefined]))
+    .update(JSON.stringify([2, path, info, options.plainText ?? false, options.columnar !== undefined]))
     .digest("hex")
     .slice(0, 24);
   const memory = cache === undefined ? undefined : join(cache, `${key}.json`);
@@ -99,7 +99,12 @@ async function stampOf(path: string): Promise<string> {
     throw datasetFault("dataset-unreadable", path, `it can't be read (${code ?? String(thrown)}).`);
   }
   if (!stats.isFile())
-    throw datasetFault("dataset-missing", path, "it is not a file.", "Name one .json, .jsonl, .csv or .parquet file.");
+    throw datasetFault(
+      "dataset-missing",
+      path,
+      "it is not a file.",
+      "Name one .json, .jsonl, .csv, .parquet or .arrow file.",
+    );
   if (stats.size === 0n) throw datasetFault("dataset-empty", path, "it is empty.");
   return [stats.size, stats.mtimeNs, stats.ino].join(":");
 }
@@ -111,8 +116,8 @@ async function readThrough(
 ): Promise<{ readonly checker: RowChecker; readonly sha256: string }> {
   const checker = new RowChecker(path, shape, options.onRow);
   const ending = extname(path).toLowerCase();
-  if (ending === ".parquet") {
-    await (options.parquet ?? countParquet)(path, checker, new Set(Object.values(shape.columns)));
+  if (ending === ".parquet" || ending === ".arrow") {
+    await (options.columnar ?? columnarCounters)[ending](path, checker, new Set(Object.values(shape.columns)));
     checker.finish();
     return { checker, sha256: await sha256OfFile(path) };
   }
@@ -122,21 +127,12 @@ async function readThrough(
   if (ending === ".csv") await readCsv(path, chunks, checker, shape);
   else if (ending === ".json" || ending === ".jsonl") {
     await ((await startsArray(path)) ? readJsonArray : readJsonLines)(path, chunks, checker);
-  } else throw formatFault(path, ending);
+  } else {
+    const what = "it must be a .json, .jsonl, .csv, .parquet or .arrow file.";
+    throw datasetFault("dataset-format", path, what, "Convert it, for example to JSON lines.");
+  }
   checker.finish();
   return { checker, sha256: hash.digest("hex") };
-}
-
-function formatFault(path: string, ending: string) {
-  const arrow = ending === ".arrow";
-  return datasetFault(
-    "dataset-format",
-    path,
-    arrow ? "Arrow files can't be checked here." : "it must be a .json, .jsonl, .csv or .parquet file.",
-    arrow
-      ? "Save it as Parquet: `datasets.Dataset.from_file(FILE).to_parquet(NEW)` in Python; the rows stay the same."
-      : "Convert it, for example to JSON lines.",
-  );
 }
 
 async function* hashed(path: string, hash: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {

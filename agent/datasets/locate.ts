@@ -23,13 +23,17 @@ export async function dataFilesAt(path: string): Promise<readonly DataFile[]> {
   ).map((name) => ({ path: name, file: join(path, name) }));
 }
 
+/** What the datasets library's save_to_disk writes beside its Arrow files. */
+const besideArrow = ["dataset_info.json", "state.json"];
+
 /** The names that end like data, sorted; other files (a README) are left out. Throws Fault where there is none or more than one format. */
 function dataFilesAmong(place: string, names: readonly string[]): string[] {
+  const saved = names.includes("state.json") && names.some((name) => /\.arrow$/i.test(name));
   const formats = new Set<string>();
   const found = names.filter((name) => {
     const ending = name.split(".").at(-1)?.toLowerCase() ?? "";
-    if (ending === "arrow") formats.add("arrow");
     if (!(dataExtensions as readonly string[]).includes(ending)) return false;
+    if (saved && besideArrow.includes(name)) return false;
     // LLaMA-Factory reads both as JSON.
     formats.add(ending === "jsonl" ? "json" : ending);
     return true;
@@ -44,13 +48,7 @@ function dataFilesAmong(place: string, names: readonly string[]): string[] {
     );
   }
   if (found.length > 0) return found.sort();
-  const arrow = formats.has("arrow");
-  throw datasetFault(
-    arrow ? "dataset-format" : "dataset-empty",
-    place,
-    arrow ? "Arrow files can't be checked here." : `it has no ${dataExtensions.join(", ")} file.`,
-    arrow ? "Save them as Parquet: `datasets.load_from_disk(FOLDER).to_parquet(NEW)` in Python." : undefined,
-  );
+  throw datasetFault("dataset-empty", place, `it has no ${dataExtensions.join(", ")} file.`);
 }
 
 /** Reads the dataset_info.json files that an experiment names. Throws Fault `dataset-info`. */

@@ -2,10 +2,6 @@ import { open } from "node:fs/promises";
 import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { parquetMetadataAsync, parquetSchema } from "hyparquet/src/metadata.js";
 import { datasetFault } from "./problems.ts";
-import type { RowChecker } from "./rows.ts";
-
-/** Looks at the rows of a Parquet file. `wanted`: columns that are read. */
-export type ParquetReader = (file: string, checker: RowChecker, wanted: ReadonlySet<string>) => Promise<void>;
 
 /** Opens a Parquet file and reads what its end says of rows and columns. Throws Fault `dataset-malformed`. */
 export async function readFooter(
@@ -33,13 +29,17 @@ export async function readFooter(
   }
 }
 
-/** The agent's part: columns and number of rows. Every row was checked, with a larger reader, where the experiment was. */
-export const countParquet: ParquetReader = (file, checker) =>
-  readFooter(file, (_source, metadata, columns) => {
-    checker.columnsAre(columns);
-    checker.rows = Number(metadata.num_rows);
+/** Columns and number of rows of a Parquet file. Throws Fault `dataset-malformed`. */
+export async function countParquet(
+  file: string,
+): Promise<{ readonly columns: readonly string[]; readonly rows: number }> {
+  let count = { columns: [] as readonly string[], rows: 0 };
+  await readFooter(file, (_source, metadata, columns) => {
+    count = { columns, rows: Number(metadata.num_rows) };
     return Promise.resolve();
   });
+  return count;
+}
 
 /** A Fault for a file that the reader can't read. */
 export function unreadable(file: string, thrown: unknown) {

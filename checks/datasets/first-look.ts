@@ -4,6 +4,7 @@ import { parquetReadObjects } from "hyparquet";
 import { readFooter } from "../../agent/datasets/parquet-footer.ts";
 import { datasetFault } from "../../agent/datasets/problems.ts";
 import type { Row } from "../../agent/datasets/shape.ts";
+import { firstOfArrow } from "./read-arrow.ts";
 import { compressors } from "./read-parquet.ts";
 
 /** A first row that is longer is not looked at here. */
@@ -24,7 +25,9 @@ export async function firstLook(file: string, info: Readonly<Record<string, unkn
     throw datasetFault("dataset-lfs-pointer", file, what, "Run `git lfs pull` in its repository.");
   }
   if (info["formatting"] !== undefined || info["columns"] !== undefined) return;
-  const row = extname(file).toLowerCase() === ".parquet" ? await firstOfParquet(file) : firstOf(head);
+  const ending = extname(file).toLowerCase();
+  const columnar = ending === ".parquet" ? firstOfParquet : ending === ".arrow" ? firstOfArrow : undefined;
+  const row = columnar === undefined ? firstOf(head) : await columnar(file).catch(() => undefined);
   const advice = row === undefined ? undefined : adviceFor(row);
   if (advice === undefined) return;
   const what = `its rows are conversations (${JSON.stringify(advice.column)}), and without \`formatting\` they are read as alpaca.`;
@@ -45,7 +48,7 @@ async function firstOfParquet(file: string): Promise<Row | undefined> {
   let row: Row | undefined;
   await readFooter(file, async (source, metadata) => {
     [row] = await parquetReadObjects({ file: source, metadata, compressors, rowStart: 0, rowEnd: 1 });
-  }).catch(() => undefined);
+  });
   return row;
 }
 

@@ -1,6 +1,7 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type Compressors, parquetReadObjects } from "hyparquet";
-import { type ParquetReader, readFooter, unreadable } from "../../agent/datasets/parquet-footer.ts";
+import type { ColumnarReader } from "../../agent/datasets/columnar.ts";
+import { readFooter, unreadable } from "../../agent/datasets/parquet-footer.ts";
 
 /** Rows taken at once. A page is read whole whatever is asked of it; this bounds the objects made of it. */
 const rowsAtOnce = 4096;
@@ -13,7 +14,7 @@ export const compressors: Compressors = {
 };
 
 /** Checks every row of a Parquet file; memory is that of one row group. Only columns that `wanted` names are read. */
-export const readParquet: ParquetReader = (file, checker, wanted) =>
+export const readParquet: ColumnarReader = (file, checker, wanted) =>
   readFooter(file, async (source, metadata, there) => {
     checker.columnsAre(there);
     const columns = there.filter((name) => wanted.has(name));

@@ -22,7 +22,7 @@ import { asFault, type FaultFacts } from "../../recipe/fault.ts";
 import type { Pins } from "../../recipe/pins.ts";
 import { addressOf } from "../../recipe/redact.ts";
 import { firstLook } from "./first-look.ts";
-import { readParquet } from "./read-parquet.ts";
+import { rowReaders } from "./row-readers.ts";
 import { RowTokens } from "./row-tokens.ts";
 import { fetchedAt, planEach } from "./sources.ts";
 import type { TokenCounter } from "./token-counter.ts";
@@ -177,7 +177,7 @@ async function reportOne(plan: PlannedDataset, work: Work): Promise<DatasetRepor
       work.seen.sample ??= { info: plan.info, row };
       count?.(row, where);
     };
-    const read = { plainText, parquet: readParquet, onRow };
+    const read = { plainText, columnar: rowReaders, onRow };
     const inspected: (InspectedDataset & { readonly file: string })[] = [];
     if (plan.inline !== undefined) inspected.push(inspectInline(plan, shape, onRow));
     const files = plan.inline === undefined ? await filesOf(plan, work.options) : [];

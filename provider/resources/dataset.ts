@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { checkDatasetFile } from "../../agent/datasets/check.ts";
-import { readParquet } from "../../checks/datasets/read-parquet.ts";
+import { rowReaders } from "../../checks/datasets/row-readers.ts";
 import { remoteFiles } from "../../checks/datasets/sources.ts";
 import { datasetSource, type DatasetSource } from "../../recipe/experiment-schema.ts";
 import { type HostSpec, hostSpec } from "../../recipe/host.ts";
@@ -116,20 +116,20 @@ async function prepare(
 type Made = Pick<NonNullable<CommandOutput<"dataset-read">>, "path" | "record">;
 
 /**
- * Parquet that was fetched: the agent counted its rows, here each of them is looked at before anything trains. Also where the folder was
+ * Parquet and Arrow that were fetched: the agent counted their rows, here each of them is looked at before anything trains. Also where the folder was
  * whole already: what was refused once must not pass the next time. From another host it comes here for that.
  */
 async function checkFetched(made: Made, { plans }: ReadDatasets, { host, options }: Work): Promise<void> {
   for (const { name, info, hub, url } of plans) {
     if (hub === undefined && url === undefined) continue;
-    const mine = made.record.files.filter(({ path }) => path.startsWith(`${name}/`) || path === `${name}.parquet`);
-    const files = mine.filter(({ path }) => path.endsWith(".parquet"));
+    const columnar = made.record.files.filter(({ path }) => /\.(parquet|arrow)$/.test(path));
+    const files = columnar.filter(({ path }) => path.startsWith(`${name}/`) || path.replace(/\.\w+$/, "") === name);
     if (files.length === 0) continue;
-    const here = host.isHere ? made.path : await mkdtemp(join(tmpdir(), "tuneup-parquet-"));
+    const here = host.isHere ? made.path : await mkdtemp(join(tmpdir(), "tuneup-rows-"));
     try {
       await host.fetch({ here, there: made.path, files }, options);
       for (const { path } of files) {
-        await checkDatasetFile(`${here}/${path}`, info, undefined, { plainText: true, parquet: readParquet });
+        await checkDatasetFile(`${here}/${path}`, info, undefined, { plainText: true, columnar: rowReaders });
       }
     } finally {
       if (!host.isHere) await rm(here, { recursive: true, force: true });

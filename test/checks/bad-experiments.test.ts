@@ -43,6 +43,7 @@ beforeAll(async () => {
       null,
       2,
     ),
+    "rows.arrow": "ARROW1",
     "pointer.json": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n",
     "dataset_info.json": JSON.stringify({ pairs: { file_name: "good.json", ranking: true } }),
   };

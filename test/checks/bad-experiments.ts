@@ -105,7 +105,7 @@ export const bad: readonly Bad[] = [
   ["conversations as alpaca", file("chats.json"), "dataset-formatting", "datasets.0", /`formatting: sharegpt`/],
   ["messages as alpaca", file("messages.jsonl"), "dataset-formatting", "datasets.0", /tags: \{role_tag: role/],
   ["a Git LFS pointer", file("pointer.json"), "dataset-lfs-pointer", "datasets.0", /git lfs pull/],
-  ["an Arrow file", file("rows.arrow"), "config-value", "datasets.0.path", /to_parquet/],
+  ["a torn Arrow file", file("rows.arrow"), "dataset-malformed", "datasets.0", /save_to_disk/],
   ["an address without an ending", url("https://x/y"), "config-value", "datasets.0.url", /ending/],
   ["dpo on plain data", dpo({ path: "good.json" }), "dataset-stage", "datasets.0", /ranking: true/],
   ["dpo on a built-in dataset", dpo({ builtin: "general" }), "dataset-stage", "datasets.0", /stage dpo/],

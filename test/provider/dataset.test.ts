@@ -5,18 +5,20 @@ import { expect, it } from "vitest";
 import { datasetKind } from "../../provider/resources/dataset.ts";
 import { fakeHost } from "../fixtures/fake-host.ts";
 
-it("refuses fetched Parquet that can't be read also where its folder is whole: a second try must not pass", async () => {
+const again = "refuses fetched %s that can't be read also where its folder is whole: a second try must not pass";
+
+it.each(["parquet", "arrow"])(again, async (ending) => {
   const path = await mkdtemp(join(tmpdir(), "tuneup-parquet-"));
-  await writeFile(join(path, "faq.parquet"), "no Parquet at all, but long enough for a footer");
+  await writeFile(join(path, `faq.${ending}`), "no such format, but long enough for a footer");
   const commands: string[] = [];
-  const record = { names: ["faq"], rows: 1, files: [{ path: "faq.parquet", bytes: 1, sha256: "" }] };
+  const record = { names: ["faq"], rows: 1, files: [{ path: `faq.${ending}`, bytes: 1, sha256: "" }] };
   const host = fakeHost(path, (name) => {
     commands.push(name);
     return { path, record };
   });
   const given = {
     host: { kind: "local", dataDirectory: path },
-    datasets: [{ url: "https://files.example/faq.parquet", sha256: "ab".repeat(32) }],
+    datasets: [{ url: `https://files.example/faq.${ending}`, sha256: "ab".repeat(32) }],
     digest: "",
   };
   const made = datasetKind.ensure(datasetKind.inputs.parse(given), { host, options: {} });

@@ -64,7 +64,7 @@ describe("readExperiment", () => {
     [
       "a dataset of another ending",
       { ...good, datasets: [{ path: "a.txt" }] },
-      "datasets.0.path: must name a .json, .jsonl, .csv or .parquet file",
+      "datasets.0.path: must name a .json, .jsonl, .csv, .parquet or .arrow file",
       "a.txt",
     ],
     [

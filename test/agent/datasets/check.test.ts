@@ -191,9 +191,9 @@ describe("files that it fails at, or trains nonsense on", () => {
       "dataset-messages",
       'turn 1 of "past" must be a pair of texts',
     ],
-    ["data.arrow", "ARROW1", {}, "dataset-format", "Arrow files can't be checked here"],
+    ["torn.arrow", "ARROW1", {}, "dataset-malformed", "can't be read as Arrow (its end is missing)"],
     ["torn.parquet", "PAR1", {}, "dataset-malformed", "can't be read as Parquet"],
-    ["notes.txt", "hello", {}, "dataset-format", ".json, .jsonl, .csv or .parquet"],
+    ["notes.txt", "hello", {}, "dataset-format", ".json, .jsonl, .csv, .parquet or .arrow"],
     ["formatting.json", `[${row("a")}]`, { formatting: "chatml" }, "dataset-info", "alpaca or sharegpt"],
     [
       "columns.json",

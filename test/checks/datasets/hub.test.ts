@@ -114,13 +114,14 @@ describe("selectFiles", () => {
     const card = "---\nconfigs:\n- config_name: zh\n  data_files:\n  - split: train\n    path: zh/*.parquet\n---\n";
     expect(chosen(["zh/0.parquet", "en/0.parquet"], {}, card)).toEqual(["zh/0.parquet"]);
     expect(chosen(["data/train-0.parquet", "data/test-0.parquet", "x.json"])).toEqual(["data/train-0.parquet"]);
+    expect(chosen(["data-0.arrow", "state.json", "dataset_info.json"])).toEqual(["data-0.arrow"]);
     expect(chosen(["b.jsonl", "a.json", "valid.json"])).toEqual(["a.json", "b.jsonl"]);
     expect(chosen(["train.json", "test.json"], { split: "test" })).toEqual(["test.json"]);
     expect(chosen(["a/x.json", "b/y.json"], { folder: "b" })).toEqual(["b/y.json"]);
   });
 
   it("names what there is where nothing fits", () => {
-    expect(() => chosen(["load.py", "data.arrow"])).toThrow("it has load.py, data.arrow");
+    expect(() => chosen(["load.py", "data.tar"])).toThrow("it has load.py, data.tar");
   });
 });
 
