@@ -2,7 +2,7 @@ import { styleText } from "node:util";
 import type { Command } from "commander";
 import type { CheckArea, CheckFinding } from "../../recipe/check-report.ts";
 import type { Variant } from "../../recipe/variants.ts";
-import { findingLine } from "../language/faults.ts";
+import { findingTexts } from "../language/findings.ts";
 import { languageOf } from "../language/locale.ts";
 import { say } from "../language/say.ts";
 import { padColumns } from "../language/width.ts";
@@ -101,21 +101,17 @@ const areas: readonly CheckArea[] = [
   ...(["memory", "disk", "time", "price"] as const),
 ];
 
-/** The findings by area, errors with the key at fault, each with its basis and what to do next. */
-function textOf(experiment: string, findings: readonly CheckFinding[]): string {
+/** The findings by area in the user's language, errors with the key at fault, each with its basis and what to do next. */
+export function textOf(experiment: string, findings: readonly CheckFinding[]): string {
   const lines = [styleText("bold", experiment)];
   for (const area of areas) {
     for (const [index, finding] of findings.filter((one) => one.area === area).entries()) {
-      const { level, property, message, basis, next } = finding;
-      const [color, mark] = marks[level];
-      const key = level === "ok" || property === undefined ? "" : `tuneup:${property}: `;
-      const line = findingLine(finding, languageOf(process.env));
-      // With its figures the line says all; without them it comes before the exact sentence.
-      const whole = level === "ok" && line !== undefined && finding.values !== undefined;
+      const [color, mark] = marks[finding.level];
+      const { lines: told, next, basis } = findingTexts(finding, languageOf(process.env));
+      const [first = "", ...more] = told;
       const title = padColumns(index === 0 ? say(`check.${area}`) : "", 14);
-      lines.push(`${title}${styleText(color, mark)} ${line ?? `${key}${message}`}`);
-      if (line !== undefined && !whole) lines.push(`${" ".repeat(16)}${key}${message}`);
-      if (next !== undefined && !whole) lines.push(`${" ".repeat(16)}${next}`);
+      lines.push(`${title}${styleText(color, mark)} ${first}`);
+      for (const line of [...more, ...(next === undefined ? [] : [next])]) lines.push(`${" ".repeat(16)}${line}`);
       if (basis !== undefined) lines.push(styleText("dim", `${" ".repeat(16)}${say("check.basis", { basis })}`));
     }
   }

@@ -38,7 +38,7 @@ async function data(experiment: string, { html, json = false }: Options): Promis
     await writePage(html, dataPage(examined));
   }
   process.stdout.write(json ? `${JSON.stringify(asJson(examined), null, 2)}\n` : `${asText(examined)}\n`);
-  if (html !== undefined) tell(`The page is ${html}; it shows one row of your data.`);
+  if (html !== undefined) tell(say("data.page", { html }));
   if (examined.findings.some(({ level }) => level === "error")) process.exitCode = 2;
 }
 

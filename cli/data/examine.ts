@@ -14,6 +14,7 @@ import { asFault } from "../../recipe/fault.ts";
 import { homeOf } from "../../recipe/home.ts";
 import { pinDatasets, type Pins, pinsFile, readPins } from "../../recipe/pins.ts";
 import type { DatasetSample } from "../../recipe/protocol.ts";
+import { say } from "../language/say.ts";
 import { hostSpecFor, projectFolder } from "../project.ts";
 import { runnableExperiment } from "../runnable.ts";
 
@@ -77,7 +78,7 @@ async function fetchMissing(name: string, experiment: Experiment, { home, tell, 
     if (folder === undefined) continue;
     const remote = await remoteFiles(plan, pins, access);
     if (remote === undefined) continue;
-    tell(`Fetching ${plan.name} to ${folder}, unless it is there.`);
+    tell(say("data.fetching", { name: plan.name, folder }));
     const context = { progress: () => undefined, log: () => undefined, data: () => undefined, signal };
     const files = [...remote.remote];
     await fetchEntry(

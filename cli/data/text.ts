@@ -2,33 +2,49 @@ import { styleText } from "node:util";
 import { count, percent } from "../../checks/datasets/findings.ts";
 import type { TokenReport } from "../../checks/datasets/report.ts";
 import { histogramOf } from "../../recipe/dataset-statistics.ts";
+import { findingTexts } from "../language/findings.ts";
+import { languageOf } from "../language/locale.ts";
+import { inChinese } from "../language/phrases.ts";
+import { say } from "../language/say.ts";
+import { padColumns } from "../language/width.ts";
 import type { Examined } from "./examine.ts";
 
 const marks = { ok: styleText("green", "✓"), warning: styleText("yellow", "!"), error: styleText("red", "✗") };
 const barWidth = 40;
 
-/** The report for a terminal. */
+/** The report for a terminal, in the user's language. */
 export function asText({ name, report, findings, sample, sampleLack }: Examined): string {
-  const lines = [styleText("bold", `Data of ${name}`), ""];
+  const language = languageOf(process.env);
+  const lines = [styleText("bold", say("data.title", { name })), ""];
   for (const { name: dataset, source, here, rows } of report.datasets) {
-    lines.push(`  ${dataset.padEnd(24)} ${here ? `${count(rows)} rows` : "not here yet"}  ${source}`);
+    const state = here ? say("data.rows", { rows: count(rows) }) : say("data.elsewhere");
+    lines.push(`  ${padColumns(dataset, 24)} ${state}  ${source}`);
   }
   lines.push("");
-  for (const { level, message, next } of findings) {
-    lines.push(`${marks[level]} ${message}`);
-    if (next !== undefined && level !== "ok") lines.push(`  ${next}`);
+  for (const finding of findings) {
+    const { lines: told, next } = findingTexts(finding, language);
+    const [first = "", ...more] = told;
+    lines.push(`${marks[finding.level]} ${first}`);
+    for (const line of more) lines.push(`  ${line}`);
+    if (next !== undefined && finding.level !== "ok") lines.push(`  ${next}`);
   }
   if (report.tokens !== undefined) lines.push("", ...lengthsText(report.tokens));
-  lines.push("", styleText("bold", "The first row as the model sees it"));
-  if (sample === undefined) lines.push(`  Not rendered: ${sampleLack ?? ""}.`);
-  else {
+  lines.push("", styleText("bold", say("data.sample")));
+  if (sample === undefined) {
+    const lack = sampleLack ?? "";
+    lines.push(`  ${say("data.unrendered", { why: language === "zh" ? (inChinese(lack) ?? lack) : lack })}`);
+  } else {
     const text = sample.segments.map((part) =>
       part.trained ? styleText("green", part.text) : styleText("dim", part.text),
     );
     lines.push(
       text.join("").trimEnd(),
       "",
-      `${count(sample.tokens)} tokens; ${styleText("green", "green")} is learnt, ${styleText("dim", "dim")} is masked.`,
+      say("data.legend", {
+        tokens: count(sample.tokens),
+        green: styleText("green", say("data.green")),
+        dim: styleText("dim", say("data.dim")),
+      }),
     );
   }
   return lines.join("\n");
@@ -39,13 +55,17 @@ function lengthsText(tokens: TokenReport): string[] {
   const most = Math.max(...bars.map(({ rows }) => rows));
   const width = String(bars.at(-1)?.to ?? 0).length;
   return [
-    styleText("bold", `Tokens of a row in the template (cutoff_len ${count(tokens.cutoff)})`),
+    styleText("bold", say("data.lengths", { cutoff: count(tokens.cutoff) })),
     ...bars.map(({ from, to, rows }) => {
       const bar = "█".repeat(Math.max(rows > 0 ? 1 : 0, Math.round((rows / most) * barWidth)));
       const range = `${String(from).padStart(width)}-${String(to).padEnd(width)}`;
       return `  ${range} ${from >= tokens.cutoff ? styleText("yellow", bar) : bar} ${count(rows)}`;
     }),
-    `  packed: ${count(tokens.packing.sequences)} sequences, ${percent(tokens.packing.filled)} filled, ${count(tokens.packedSteps.total)} steps`,
+    `  ${say("data.packed", {
+      sequences: count(tokens.packing.sequences),
+      filled: percent(tokens.packing.filled),
+      steps: count(tokens.packedSteps.total),
+    })}`,
   ];
 }
 

@@ -8,7 +8,7 @@ import { datasetKind } from "../../provider/resources/dataset.ts";
 import { modelWeightsKind } from "../../provider/resources/model-weights.ts";
 import { parseGpus } from "../../recipe/gpus.ts";
 import { readRunnableExperiment } from "../../recipe/runnable-experiment.ts";
-import { bad, type Config, good, numbersOutside } from "./bad-experiments.ts";
+import { bad, badFiles, type Config, good, numbersOutside, withChange } from "./bad-experiments.ts";
 
 /**
  * Every kind of bad experiment gives a clear error in `tuneup check`, and in `pulumi preview`: there the program reads the file, and the resources
@@ -19,35 +19,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tuneup-bad-"));
-  const rows = {
-    "torn.json": '[{"instruction": "a", ',
-    "columns.json": JSON.stringify([{ output: "b" }]),
-    "empty.jsonl": `${JSON.stringify({ instruction: "a", input: "", output: "" })}\n`,
-    "roles.json": JSON.stringify([{ conversations: [{ from: "gpt", value: "a" }] }]),
-    "good.json": JSON.stringify([{ instruction: "a", input: "", output: "b" }]),
-    "messages.jsonl": `${JSON.stringify({
-      messages: [
-        { role: "user", content: "a" },
-        { role: "assistant", content: "b" },
-      ],
-    })}\n`,
-    "chats.json": JSON.stringify(
-      [
-        {
-          conversations: [
-            { from: "human", value: "{" },
-            { from: "gpt", value: "b" },
-          ],
-        },
-      ],
-      null,
-      2,
-    ),
-    "rows.arrow": "ARROW1",
-    "pointer.json": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n",
-    "dataset_info.json": JSON.stringify({ pairs: { file_name: "good.json", ranking: true } }),
-  };
-  for (const [name, text] of Object.entries(rows)) await writeFile(join(folder, name), text);
+  for (const [name, text] of Object.entries(badFiles)) await writeFile(join(folder, name), text);
 });
 beforeEach(() => {
   // What preview remembers of a file lies in the data directory.
@@ -63,12 +35,6 @@ const h100: HostFacts = {
   environment: null,
   gpus: parseGpus("0, GPU-1, NVIDIA H100 80GB HBM3, 81559, 580.159"),
 };
-
-/** `train` and other maps are added to, lists and values replace. */
-function withChange(change: Config): Config {
-  const { train = {}, ...rest } = change;
-  return { ...good, ...rest, train: { ...good.train, ...(train as object) } };
-}
 
 const context = (host: HostFacts) => ({ home: join(folder, "home"), pins: { schemaVersion: 1 } as never, host });
 

