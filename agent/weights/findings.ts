@@ -1,6 +1,6 @@
 import type { CheckFinding } from "../../recipe/check-report.ts";
 import { Fault } from "../../recipe/fault.ts";
-import { knownLicence } from "../../recipe/model-licence.ts";
+import { knownLicence, licenceWords } from "../../recipe/model-licence.ts";
 import type { Found } from "../../recipe/pins.ts";
 import type { ModelSource } from "../../recipe/sources.ts";
 import { parseAddress } from "../s3/bucket.ts";
@@ -127,7 +127,7 @@ function licenceFinding(id: string): CheckFinding {
   return ok(`${id}: licence ${known.name}${gated}.`, {
     code: known.gated ? "licence-gated" : "licence",
     values: { id, licence: known.name },
-    basis: "the publisher's card, as of this release",
+    basis: `${known.source}, as of this release`,
   });
 }
 
@@ -138,8 +138,7 @@ function hubOf(source: string): "hub" | "huggingface" | "modelscope" {
 function sizeFindings(model: ModelSource, sizes: HubSizes, { token }: WeightsChecks): CheckFinding[] {
   const { hub, bytes, files, license, gated } = sizes;
   const basis = `the list of files at ${hubNames[hub]}`;
-  const said = license === undefined ? "its card names no licence" : `licence ${license}`;
-  const size = ok(`${model.id} is ${formatBytes(bytes)} in ${files} files; ${said}.`, {
+  const size = ok(`${model.id} is ${formatBytes(bytes)} in ${files} files; ${licenceWords(model.id, license)}.`, {
     figure: bytes,
     unit: "bytes",
     basis,

@@ -7,7 +7,7 @@ import { hubFileSizes } from "../../../agent/weights/hub-sizes.ts";
 import { type FakeHub, startHub } from "../../fixtures/hub.ts";
 import { fakeModel } from "./fake-model.ts";
 import { bundledModels } from "../../../recipe/estimates/bundled.ts";
-import { knownLicence } from "../../../recipe/model-licence.ts";
+import { knownLicence, licenceWords } from "../../../recipe/model-licence.ts";
 
 const id = "tiny/model";
 let root: string;
@@ -57,6 +57,11 @@ it("warns when no hub can be reached, and asks nobody when it shall not", async 
 it.each([
   ["Qwen/Qwen2.5-7B-Instruct", /licence apache-2\.0\.$/],
   ["Qwen/Qwen2.5-3B", /licence qwen-research\.$/],
+  ["Qwen/Qwen2.5-Coder-3B-Instruct", /licence qwen-research\.$/],
+  ["Qwen/Qwen2.5-32B-Instruct", /licence apache-2\.0\.$/],
+  ["Qwen/Qwen2-72B", /licence tongyi-qianwen\.$/],
+  ["Qwen/Qwen2-57B-A14B", /licence apache-2\.0\.$/],
+  ["Qwen/Qwen3-32B", /licence apache-2\.0\.$/],
   ["Qwen/Qwen2.5-72B-Instruct", /licence qwen\.$/],
   ["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", /licence mit\.$/],
   [
@@ -65,13 +70,24 @@ it.each([
   ],
 ])("says the licence of %s and asks nobody", async (model, expected) => {
   const [, licence] = await weightsFindings({ source: "hub", id: model }, { ask: false, environment: environment() });
-  expect(licence).toMatchObject({ level: "ok", message: expect.stringMatching(expected) as string });
+  const basis = expect.stringMatching(/^https:\/\/.+, as of this release$/) as string;
+  expect(licence).toMatchObject({ level: "ok", message: expect.stringMatching(expected) as string, basis });
   expect(hub.requests).toEqual([]);
 });
 
 it("knows the licence of every model whose config.json is bundled", () => {
   expect(bundledModels().filter(({ id: known }) => knownLicence(known) === undefined)).toEqual([]);
   expect(knownLicence("someone/else")).toBeUndefined();
+});
+
+it.each([
+  ["Qwen/Qwen2.5-3B", "mit", "licence mit"],
+  ["Qwen/Qwen2.5-3B", "other", "licence qwen-research (by https://huggingface.co/Qwen/Qwen2.5-3B; the hub names none)"],
+  ["Qwen/Qwen3-8B", undefined, "licence apache-2.0 (by https://qwenlm.github.io/blog/qwen3/; the hub names none)"],
+  ["someone/else", "other", "licence other"],
+  ["someone/else", undefined, "its card names no licence"],
+])("of %s, %s at the hub, says: %s", (model, told, words) => {
+  expect(licenceWords(model, told)).toBe(words);
 });
 
 it("gives up on a hub that is silent", async () => {
