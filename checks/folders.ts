@@ -3,10 +3,12 @@ import type { Experiment } from "../recipe/experiment.ts";
 import type { FaultFacts } from "../recipe/fault.ts";
 import { adapterFolder, layoutOf, noAdapter } from "../recipe/layout.ts";
 
-/** Is each adapter to go on from there? On this machine alone it can be looked at. `home`: the data directory, where runs lie. */
-export function adapterFaults({ target, model }: Pick<Experiment, "target" | "model">, home: string): FaultFacts[] {
-  const { adapter } = model;
-  if (adapter === undefined || target !== "local") return [];
+/**
+ * Is each adapter to go on from there? `home`: the data directory, where runs lie; undefined where it is another machine's, which can't be
+ * looked at: the agent looks on every machine.
+ */
+export function adapterFaults(adapter: string | undefined, home: string | undefined): FaultFacts[] {
+  if (adapter === undefined || home === undefined) return [];
   const folders = adapterFolder(adapter, layoutOf(home)).split(",");
   const folder = folders.find((one) => !existsSync(`${one}/adapter_config.json`));
   return folder === undefined ? [] : [{ code: "adapter-missing", property: "model.adapter", ...noAdapter(folder) }];

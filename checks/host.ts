@@ -1,12 +1,11 @@
 import { environmentBytes } from "../recipe/estimates/disk.ts";
-import type { Experiment } from "../recipe/experiment.ts";
 import type { FaultFacts } from "../recipe/fault.ts";
 import { gigabytes } from "./figures.ts";
 import type { HostFacts } from "./hardware.ts";
 import { unusableGpu } from "./usable-gpus.ts";
 
-/** Why no training can start on the host: its data directory, its Python, its GPU. Known before anything is fetched. */
-export function hostFaults({ compute }: Pick<Experiment, "compute">, facts: HostFacts): FaultFacts[] {
+/** Why no training can start on the host: its data directory, its Python, its GPU. Known before anything is fetched. `device`: `tuneup:compute.device`. */
+export function hostFaults(device: "auto" | "cpu" | "cuda", facts: HostFacts): FaultFacts[] {
   const { python, unwritable, environment, diskFreeBytes } = facts;
   const faults: FaultFacts[] = [];
   if (unwritable !== undefined) {
@@ -33,6 +32,6 @@ export function hostFaults({ compute }: Pick<Experiment, "compute">, facts: Host
       next: "Free some space, or set `tuneup:storage.dataDirectory` to a larger disk.",
     });
   }
-  const gpu = unusableGpu(compute.device, facts);
+  const gpu = unusableGpu(device, facts);
   return gpu === undefined ? faults : [...faults, gpu];
 }

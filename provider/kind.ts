@@ -1,11 +1,18 @@
 import type { z } from "zod";
 import type { CommandOptions, Host } from "../hosts/host.ts";
+import type { FaultFacts } from "../recipe/fault.ts";
 import type { Wire } from "./values.ts";
 
 /** A failed check: the property at fault and the sentence about it. */
 export interface CheckFailure {
   readonly property: string;
   readonly reason: string;
+}
+
+/** What is wrong, as a failure of the property that it is about; of the host where it is about none. */
+export function failureOf(fault: Pick<FaultFacts, "property" | "message" | "next">): CheckFailure {
+  const { property = "host", message, next } = fault;
+  return { property, reason: next === undefined ? message : `${message} ${next}` };
 }
 
 /** What a check may learn and change. Values may be unknown in previews: see `hasUnknown`. */

@@ -7,7 +7,7 @@ import { Fault } from "../recipe/fault.ts";
 import { homeOf } from "../recipe/home.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import { type Pins, readPins } from "../recipe/pins.ts";
-import type { CheckFailure } from "./kind.ts";
+import { type CheckFailure, failureOf } from "./kind.ts";
 
 /** What preview says of an experiment beside what its other resources say. */
 export interface PreviewCheck {
@@ -33,12 +33,7 @@ export async function previewCheck(config: unknown, host: HostSpec, pins: string
     ({ code }) => code === undefined || !toldElsewhere.includes(code),
   );
   return {
-    failures: found
-      .filter(({ level }) => level === "error")
-      .map(({ property = "host", message, next }) => ({
-        property,
-        reason: next === undefined ? message : `${message} ${next}`,
-      })),
+    failures: found.filter(({ level }) => level === "error").map(failureOf),
     warnings: found
       .filter(({ level }) => level === "warning")
       .map(

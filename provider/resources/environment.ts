@@ -1,14 +1,12 @@
 import { z } from "zod";
 import { environmentLock } from "../../agent/environment/identity.ts";
-import { unusableGpu } from "../../checks/usable-gpus.ts";
+import { hostFaults } from "../../checks/host.ts";
 import { connect } from "../../hosts/connect.ts";
-import { environmentBytes } from "../../recipe/estimates/disk.ts";
-import type { FaultFacts } from "../../recipe/fault.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
 import { variantNames } from "../../recipe/variants.ts";
 import { reaches } from "../egress.ts";
-import { type CheckFailure, type Health, healthy, type ResourceKind, type Work } from "../kind.ts";
+import { failureOf, type Health, healthy, type ResourceKind, type Work } from "../kind.ts";
 import { pushEnvironment } from "../push-environment.ts";
 import { hasUnknown, type Wire } from "../values.ts";
 
@@ -41,9 +39,7 @@ export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = 
     if (hasUnknown(news["host"])) return { failures: [] };
     const { extras, device, host } = inputs.parse(news);
     const facts = await (await connect(host)).run("preflight", { extras });
-    const gpu = unusableGpu(device, facts);
-    const failures = [...preflightFailures(facts), ...(gpu === undefined ? [] : [failureOf(gpu)])];
-    return { failures };
+    return { failures: hostFaults(device, facts).map(failureOf) };
   },
 
   id: ({ host }) => `environment@${host.dataDirectory}`,
@@ -84,38 +80,4 @@ async function isThere({ device, extras }: z.output<typeof inputs>, { host, opti
   if (found === null || device !== "auto") return found?.record.device === device;
   const { gpus } = await host.run("preflight", { extras }, options);
   return found.record.device === (gpus.length > 0 ? "cuda" : "cpu");
-}
-
-function failureOf({ property = "host", message, next }: FaultFacts): CheckFailure {
-  return { property, reason: next === undefined ? message : `${message} ${next}` };
-}
-
-function preflightFailures(facts: CommandOutput<"preflight">): CheckFailure[] {
-  const failures: CheckFailure[] = [];
-  if (facts.unwritable !== undefined) {
-    failures.push({
-      property: "storage.dataDirectory",
-      reason: `${facts.unwritable}. Set \`tuneup:storage.dataDirectory\` (or TUNEUP_HOME) to a folder that can be written.`,
-    });
-  }
-  if (facts.python === null) {
-    failures.push({
-      property: "host",
-      reason:
-        "no Python 3.11, 3.12 or 3.13 was found on PATH. Install one (Debian: apt install python3 python3-venv; macOS: brew install python@3.13).",
-    });
-  }
-  if (facts.environment === null && facts.unwritable === undefined && facts.diskFreeBytes < environmentBytes) {
-    failures.push({
-      property: "storage.dataDirectory",
-      reason:
-        `the Python environment needs ${gigabytes(environmentBytes)} and ${gigabytes(facts.diskFreeBytes)} are free. ` +
-        "Free some space or set `tuneup:storage.dataDirectory` to a larger disk.",
-    });
-  }
-  return failures;
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

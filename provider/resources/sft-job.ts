@@ -1,18 +1,18 @@
-import { existsSync } from "node:fs";
 import { z } from "zod";
 import { environmentLock } from "../../agent/environment/identity.ts";
+import { adapterFaults } from "../../checks/folders.ts";
 import type { TrainArguments } from "../../recipe/arguments.ts";
 import { canonicalJson, sha256 } from "../../recipe/canonical.ts";
 import { type DatasetSource, datasetSource } from "../../recipe/experiment-schema.ts";
-import { type HostSpec, hostSpec } from "../../recipe/host.ts";
-import { adapterFolder, layoutOf, noAdapter } from "../../recipe/layout.ts";
+import { hostSpec } from "../../recipe/host.ts";
+import { adapterFolder, layoutOf } from "../../recipe/layout.ts";
 import { modelSource } from "../../recipe/sources.ts";
 import { runName } from "../../recipe/run.ts";
 import { runSpecOf } from "../../recipe/specs.ts";
 import { keptSentence } from "../../recipe/usage.ts";
 import { variantsFor } from "../../recipe/variants.ts";
 import { keepRun, requireSafe } from "../artifact-safety.ts";
-import { type CheckFailure, type Health, healthy, type ResourceKind } from "../kind.ts";
+import { failureOf, type Health, healthy, type ResourceKind } from "../kind.ts";
 import { previewCheck } from "../preview-check.ts";
 import { readDatasets } from "../read-datasets.ts";
 import { hasUnknown, type Wire } from "../values.ts";
@@ -77,7 +77,9 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
     const { train, datasets, model, experiment, host } = news;
     if (hasUnknown([train, datasets, model, experiment])) return { failures: [] };
     const source = modelSource.parse(model);
-    const failures = adapterFailures(source.adapter, hostSpec.safeParse(host).data);
+    const place = hostSpec.safeParse(host).data;
+    const home = place?.kind === "local" ? place.dataDirectory : undefined;
+    const failures = adapterFaults(source.adapter, home).map(failureOf);
     const best = news["checkpoint"] === "best" ? ({ checkpoint: "best" } as const) : {};
     const data = await readDatasets(datasets as DatasetSource[], { pins: news["pins"] as string | undefined });
     // Dataset's own check passed before. What can't be read now has no digest: a run must not get its name from none.
@@ -88,7 +90,6 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
       keepRun(host, olds["run"]);
       return { computed: { run: olds["run"], declared }, failures };
     }
-    const place = hostSpec.safeParse(host).data;
     const checked =
       place === undefined || hasUnknown(news["config"])
         ? { failures: [], warnings: [] }
@@ -150,13 +151,3 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
     options.onLog?.("info", keptSentence(usage, host.dataDirectory));
   },
 };
-
-/** On this machine the adapter to go on from can be looked at in preview; the agent looks on every machine. */
-function adapterFailures(adapter: string | undefined, host: HostSpec | undefined): CheckFailure[] {
-  if (adapter === undefined || host?.kind !== "local") return [];
-  const folders = adapterFolder(adapter, layoutOf(host.dataDirectory)).split(",");
-  const folder = folders.find((one) => !existsSync(`${one}/adapter_config.json`));
-  if (folder === undefined) return [];
-  const { message, next } = noAdapter(folder);
-  return [{ property: "model.adapter", reason: `${message} ${next}` }];
-}
