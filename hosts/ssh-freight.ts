@@ -17,6 +17,7 @@ type Wanted = FileDigest & { readonly offset: number };
 
 const answer = z.union([
   z.object({ path: z.string(), result: z.enum(["whole", "torn", "wrong"]) }),
+  z.object({ received: z.int() }),
   z.object({ fault: faultFacts }),
 ]);
 
@@ -50,15 +51,18 @@ export async function sendFiles(route: Route, freight: Freight, wanted: readonly
     () => void child.stdin.end(),
     (thrown: unknown) => {
       child.stdin.destroy();
-      return thrown as NodeJS.ErrnoException;
+      return thrown;
     },
   );
   try {
     const done = new Set<string>();
+    let moved = false;
     for await (const line of createInterface({ input: child.stdout })) {
       const told = answer.safeParse(parsed(line)).data;
       if (told === undefined) continue;
       if ("fault" in told) throw new Fault(withoutUndefined(told.fault));
+      moved = true;
+      if ("received" in told) continue;
       if (told.result === "wrong") throw damaged(told.path, link.spec.address);
       if (told.result === "whole") done.add(told.path);
     }
@@ -66,8 +70,8 @@ export async function sendFiles(route: Route, freight: Freight, wanted: readonly
     if (done.size === wanted.length) return;
     options.signal?.throwIfAborted();
     // Our own file could not be read: another try does not help.
-    if (failed instanceof Error && failed.code === "ENOENT") throw failed;
-    throw new LostConnection(await link.fault(code === sshFailed ? said : `the transfer ended early. ${said}`), true);
+    if (failed instanceof Fault) throw failed;
+    throw new LostConnection(await link.fault(code === sshFailed ? said : early(code, said)), moved);
   } finally {
     kill();
     options.signal?.removeEventListener("abort", kill);
@@ -87,16 +91,24 @@ export async function fetchFiles(route: Route, freight: Freight, wanted: readonl
   child.stdin.write(`${JSON.stringify({ dataDirectory, folder: freight.there, files: wanted })}\n`);
   try {
     let whole = 0;
+    let moved = false;
+    const arrived = (count: number): void => {
+      moved = true;
+      tell(count);
+    };
     for await (const frame of readFrames(new ByteReader(child.stdout as AsyncIterable<Buffer>))) {
-      const result = await storeFrame(freight.here, frame, tell);
+      const result = await storeFrame(freight.here, frame, arrived);
       if (result === "wrong") throw damaged(frame.head.path, link.spec.address);
       if (result === "whole") whole += 1;
     }
     const [[code], said] = await Promise.all([closed, stderr]);
     if (whole === wanted.length) return;
     options.signal?.throwIfAborted();
-    if (/ENOENT/.test(said)) throw missing(freight.there, said);
-    throw new LostConnection(await link.fault(code === sshFailed ? said : `the transfer ended early. ${said}`), true);
+    for (const line of said.split("\n")) {
+      const told = answer.safeParse(parsed(line)).data;
+      if (told !== undefined && "fault" in told) throw new Fault(withoutUndefined(told.fault));
+    }
+    throw new LostConnection(await link.fault(code === sshFailed ? said : early(code, said)), moved);
   } finally {
     kill();
     options.signal?.removeEventListener("abort", kill);
@@ -106,6 +118,12 @@ export async function fetchFiles(route: Route, freight: Freight, wanted: readonl
 /** What of the freight is here already. */
 export async function wantedHere({ here, files }: Freight): Promise<Wanted[]> {
   return wantedOf(files, await bytesHere(here, files));
+}
+
+/** What is said of a transfer that the other end gave up by itself. */
+function early(code: number | null, said: string): string {
+  const words = said.trim().split("\n").at(-1) ?? "";
+  return `the transfer ended early (exit code ${code})${words === "" ? "" : `: ${words}`}`;
 }
 
 function parsed(line: string): unknown {
@@ -126,16 +144,6 @@ function damaged(path: string, address: string): Fault {
     code: "transfer-damaged",
     message: `${path} did not arrive as it is: its sha256 differs between this machine and ${address}.`,
     next: "It changed while it was sent, or is damaged where it comes from. Run it again.",
-    blame: "infrastructure",
-  });
-}
-
-function missing(folder: string, said: string): Fault {
-  const name = /(?:open|stat) '([^']+)'/.exec(said)?.[1] ?? folder;
-  return new Fault({
-    code: "file-missing",
-    message: `${name} is not there any more.`,
-    next: "`npx tuneup up` makes it again.",
     blame: "infrastructure",
   });
 }

@@ -18,34 +18,65 @@ const sending = receiving.extend({ files: z.array(fileDigest.extend({ offset: z.
 /** No byte for so long: the other end is gone. */
 const silence = 120_000;
 
-/** `node agent.mjs receive`: files on stdin, after a line that says where to; a line of JSON for each that is done. */
+/** A sign of life, at most so often. */
+const signMs = 1000;
+
+/**
+ * `node agent.mjs receive`: files on stdin, after a line that says where to. Lines of JSON tell how many bytes arrived, each file that is
+ * done, or a fault.
+ */
 export async function receive(): Promise<void> {
-  const reader = new ByteReader(process.stdin as AsyncIterable<Buffer>);
-  const { dataDirectory, folder } = receiving.parse(JSON.parse((await reader.line()) ?? ""));
-  requireInside(dataDirectory, folder);
   const watch = setTimeout(() => process.exit(1), silence);
   const tell = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
+  const sign = signOf((received) => tell({ received }));
+  let place = "the data directory";
   try {
+    const reader = new ByteReader(process.stdin as AsyncIterable<Buffer>);
+    const { dataDirectory, folder } = receiving.parse(JSON.parse((await reader.line()) ?? ""));
+    requireInside(dataDirectory, folder);
+    place = dataDirectory;
+    const arrived = (count: number): void => {
+      watch.refresh();
+      sign(count);
+    };
     for await (const frame of readFrames(reader)) {
-      tell({ path: frame.head.path, result: await storeFrame(folder, frame, () => watch.refresh()) });
+      tell({ path: frame.head.path, result: await storeFrame(folder, frame, arrived) });
     }
   } catch (thrown) {
     const full = saysDiskFull(String((thrown as NodeJS.ErrnoException).code));
-    tell({ fault: (full ? await diskFullFault("what is sent here", dataDirectory) : asFault(thrown)).toFacts() });
+    tell({ fault: (full ? await diskFullFault("what is sent here", place) : asFault(thrown)).toFacts() });
     process.stdin.destroy();
   } finally {
     clearTimeout(watch);
   }
 }
 
-/** `node agent.mjs send`: the files that a line on stdin names, on stdout. */
+/** Tells what arrived: the first bytes at once, more of them now and then. */
+function signOf(tell: (bytes: number) => void): (count: number) => void {
+  let [bytes, toldAt] = [0, -Infinity];
+  return (count) => {
+    bytes += count;
+    const now = performance.now();
+    if (now - toldAt < signMs) return;
+    toldAt = now;
+    tell(bytes);
+  };
+}
+
+/** `node agent.mjs send`: the files that a line on stdin names, on stdout. A fault is a line of JSON on stderr: stdout is in the middle of a file. */
 export async function send(): Promise<void> {
-  const reader = new ByteReader(process.stdin as AsyncIterable<Buffer>);
-  const { dataDirectory, folder, files } = sending.parse(JSON.parse((await reader.line()) ?? ""));
-  requireInside(dataDirectory, folder);
   process.stdout.on("error", () => process.exit(1));
-  await writeFrames(folder, files, process.stdout);
-  process.stdin.destroy();
+  try {
+    const reader = new ByteReader(process.stdin as AsyncIterable<Buffer>);
+    const { dataDirectory, folder, files } = sending.parse(JSON.parse((await reader.line()) ?? ""));
+    requireInside(dataDirectory, folder);
+    await writeFrames(folder, files, process.stdout);
+  } catch (thrown) {
+    process.stderr.write(`${JSON.stringify({ fault: asFault(thrown).toFacts() })}\n`);
+    process.exitCode = 1;
+  } finally {
+    process.stdin.destroy();
+  }
 }
 
 /** Nothing else of the host is read or written for others. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { once } from "node:events";
 import { z } from "zod";
+import { Fault } from "../../recipe/fault.ts";
 
 /** What goes before a file's bytes on the wire: one line of JSON. */
 export const frameHead = z.object({
@@ -81,7 +82,7 @@ export async function* readFrames(reader: ByteReader): AsyncGenerator<Frame> {
 /** A file that is to be sent, from `offset` on. */
 export type Sending = Pick<FrameHead, "path" | "bytes" | "sha256" | "offset">;
 
-/** Writes files of `folder` to the wire. `onBytes` hears how many went out since the last time. */
+/** Writes files of `folder` to the wire. `onBytes` hears how many went out since the last time. Throws Fault `file-missing`, `file-unreadable`, `file-changed`. */
 export async function writeFrames(
   folder: string,
   files: readonly Sending[],
@@ -90,17 +91,49 @@ export async function writeFrames(
 ): Promise<void> {
   for (const { path, bytes, sha256, offset } of files) {
     const whole = join(folder, path);
-    const { mode } = await stat(whole);
+    const { mode } = await stat(whole).catch((thrown: unknown) => {
+      throw unreadable(whole, thrown);
+    });
     const executable = (mode & 0o100) !== 0;
     await write(wire, `${JSON.stringify({ path, bytes, sha256, offset, ...(executable ? { executable } : {}) })}\n`);
-    if (offset >= bytes) continue;
-    // No more than was promised, also where somebody appends meanwhile.
-    const body = createReadStream(whole, { start: offset, end: bytes - 1, highWaterMark: 1 << 18 });
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    for await (const chunk of bytesOf(whole, offset, bytes)) {
       await write(wire, chunk);
       onBytes(chunk.length);
     }
   }
+}
+
+/** The file's bytes between these places. No more than was promised, also where somebody appends meanwhile. */
+async function* bytesOf(path: string, start: number, end: number): AsyncGenerator<Buffer> {
+  let left = end - start;
+  if (left <= 0) return;
+  const body = createReadStream(path, { start, end: end - 1, highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>;
+  try {
+    for await (const chunk of body) {
+      left -= chunk.length;
+      yield chunk;
+    }
+  } catch (thrown) {
+    throw unreadable(path, thrown);
+  }
+  if (left === 0) return;
+  throw new Fault({
+    code: "file-changed",
+    message: `${path} has ${end - left} bytes instead of ${end}.`,
+    next: "Something wrote it while it was sent. Run it again.",
+    blame: "infrastructure",
+  });
+}
+
+function unreadable(path: string, thrown: unknown): Fault {
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  const isGone = code === "ENOENT";
+  return new Fault({
+    code: isGone ? "file-missing" : "file-unreadable",
+    message: isGone ? `${path} is not there any more.` : `${path} can't be read: ${message}.`,
+    next: isGone ? "`npx tuneup up` makes it again." : "Look at the disk that it lies on, then run it again.",
+    blame: "infrastructure",
+  });
 }
 
 async function write(wire: Writable, chunk: string | Buffer): Promise<void> {

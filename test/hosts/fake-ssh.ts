@@ -15,6 +15,8 @@ export interface FakeSsh {
   admit(): Promise<void>;
   /** The next command that carries files gets so many bytes of its stdin, then the connection is lost. */
   cutAfter(bytes: number): Promise<void>;
+  /** From now on every command that carries files ends with exit code 1 before it took or gave a byte. */
+  breakTransfers(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -31,6 +33,7 @@ shift
 printf '%s\\n' "$all" >>"$FAKE_SSH/calls"
 if [ -e "$FAKE_SSH/refusal" ]; then cat "$FAKE_SSH/refusal" >&2; exit 255; fi
 if [ "$*" = true ]; then touch "$FAKE_SSH/master"; exit 0; fi
+if [[ $* == *" receive" || $* == *" send" ]] && [ -e "$FAKE_SSH/broken" ]; then echo Killed >&2; exit 1; fi
 if [[ $* == *" receive" ]] && mv "$FAKE_SSH/limit" "$FAKE_SSH/limited" 2>/dev/null; then
   head -c "$(cat "$FAKE_SSH/limited")" | env -i HOME="$FAKE_SSH/home" PATH=/usr/local/bin:/usr/bin:/bin bash -c "$*"
   echo "client_loop: send disconnect: Broken pipe" >&2
@@ -55,6 +58,7 @@ export async function fakeSsh(): Promise<FakeSsh> {
     refuse: (words) => writeFile(join(folder, "refusal"), `${words}\n`),
     admit: () => rm(join(folder, "refusal"), { force: true }),
     cutAfter: (bytes) => writeFile(join(folder, "limit"), String(bytes)),
+    breakTransfers: () => writeFile(join(folder, "broken"), ""),
     remove: async () => {
       vi.unstubAllEnvs();
       await rm(folder, { recursive: true, force: true });

@@ -189,6 +189,47 @@ describe("files to and from it", () => {
     await expect(host.fetch(freight)).rejects.toMatchObject({ code: "file-missing" });
   });
 
+  it("are given up where no try moves a byte", async () => {
+    const host = await reach();
+    const file = await fileOf("weights.bin", 500_000);
+    const there = `${host.dataDirectory}/models/c`;
+    const freight = { here: file.folder, there, files: [file.digest] };
+    await host.push(freight);
+    await ssh.breakTransfers();
+    const tries = async (word: string) => (await ssh.calls()).filter((call) => call.endsWith(` ${word}`)).length;
+    const before = await tries("receive");
+    const said = {
+      code: "ssh-unreachable",
+      message: expect.stringMatching(/ended early \(exit code 1\): Killed\.$/) as string,
+    };
+    await rm(join(there, "weights.bin"));
+    const gone = [
+      expect(host.push(freight)).rejects.toMatchObject(said),
+      expect(host.fetch({ ...freight, here: join(ssh.home, "../back") })).rejects.toMatchObject(said),
+    ];
+    await Promise.all(gone);
+    expect((await tries("receive")) - before).toBe(5);
+    expect(await tries("send")).toBe(5);
+  });
+
+  it.each([
+    ["is a folder", (path: string) => mkdir(path), "file-unreadable", /weights\.bin can't be read: EISDIR/],
+    ["is shorter", (path: string) => writeFile(path, "short"), "file-changed", /has 5 bytes instead of 300000/],
+  ])("are not asked for again where one %s now", async (_what, change, code, message) => {
+    const host = await reach();
+    const file = await fileOf("weights.bin", 300_000);
+    const there = `${host.dataDirectory}/runs/r`;
+    await host.push({ here: file.folder, there, files: [file.digest] });
+    await rm(join(there, "weights.bin"));
+    await change(join(there, "weights.bin"));
+    const fetched = host.fetch({ here: join(ssh.home, "../back"), there, files: [file.digest] });
+    await expect(fetched).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
+    await rm(join(file.folder, "weights.bin"));
+    await change(join(file.folder, "weights.bin"));
+    const pushed = host.push({ here: file.folder, there: `${there}-2`, files: [file.digest] });
+    await expect(pushed).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
+  });
+
   it("never leave the data directory", async () => {
     const host = await reach();
     const file = await fileOf("weights.bin", 10);
