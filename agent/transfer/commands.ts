@@ -3,7 +3,7 @@ import { asFault, Fault } from "../../recipe/fault.ts";
 import { fileDigest } from "../../recipe/lifecycle.ts";
 import type { Handler } from "../context.ts";
 import { diskFullFault, saysDiskFull } from "../folders.ts";
-import { ByteReader, readFrames, writeFrames } from "./frames.ts";
+import { ByteReader, readFrames, watched, writeFrames } from "./frames.ts";
 import { bytesHere, storeFrame } from "./store.ts";
 
 /** How much of each file is here already. */
@@ -26,28 +26,21 @@ const signMs = 1000;
  * done, or a fault.
  */
 export async function receive(): Promise<void> {
-  const watch = setTimeout(() => process.exit(1), silence);
   const tell = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
   const sign = signOf((received) => tell({ received }));
   let place = "the data directory";
   try {
-    const reader = new ByteReader(process.stdin as AsyncIterable<Buffer>);
+    const reader = new ByteReader(watched(process.stdin as AsyncIterable<Buffer>, silence, () => process.exit(1)));
     const { dataDirectory, folder } = receiving.parse(JSON.parse((await reader.line()) ?? ""));
     requireInside(dataDirectory, folder);
     place = dataDirectory;
-    const arrived = (count: number): void => {
-      watch.refresh();
-      sign(count);
-    };
     for await (const frame of readFrames(reader)) {
-      tell({ path: frame.head.path, result: await storeFrame(folder, frame, arrived) });
+      tell({ path: frame.head.path, result: await storeFrame(folder, frame, sign) });
     }
   } catch (thrown) {
     const full = saysDiskFull(String((thrown as NodeJS.ErrnoException).code));
     tell({ fault: (full ? await diskFullFault("what is sent here", place) : asFault(thrown)).toFacts() });
     process.stdin.destroy();
-  } finally {
-    clearTimeout(watch);
   }
 }
 

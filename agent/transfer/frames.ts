@@ -25,6 +25,24 @@ export interface Frame {
   readonly body: AsyncIterable<Buffer>;
 }
 
+/** Passes chunks on. `onSilence` is called where one that is waited for does not come in time; the time that its taker needs does not count. */
+export async function* watched(
+  chunks: AsyncIterable<Buffer>,
+  patienceMs: number,
+  onSilence: () => void,
+): AsyncGenerator<Buffer> {
+  let watch = setTimeout(onSilence, patienceMs);
+  try {
+    for await (const chunk of chunks) {
+      clearTimeout(watch);
+      yield chunk;
+      watch = setTimeout(onSilence, patienceMs);
+    }
+  } finally {
+    clearTimeout(watch);
+  }
+}
+
 /** Takes lines and runs of bytes from a stream. */
 export class ByteReader {
   readonly #chunks: AsyncIterator<Buffer>;

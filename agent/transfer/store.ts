@@ -15,8 +15,8 @@ export async function bytesHere(folder: string, files: readonly FileDigest[]): P
     const whole = inside(folder, path);
     const isWhole = (await sizeOf(whole)) === bytes && (await sha256IfThere(whole)) === sha256;
     const part = isWhole ? bytes : await sizeOf(partOf(whole));
-    // A part that is longer than the file is another file's.
-    here.push(isWhole ? -1 : part < bytes ? part : 0);
+    // A part that is longer than the file is another file's; one that is as long waits for its check alone.
+    here.push(isWhole ? -1 : part <= bytes ? part : 0);
   }
   return here;
 }

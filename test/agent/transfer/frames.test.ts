@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ByteReader, readFrames, writeFrames } from "../../../agent/transfer/frames.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ByteReader, readFrames, watched, writeFrames } from "../../../agent/transfer/frames.ts";
 import { bytesHere, storeFrame } from "../../../agent/transfer/store.ts";
 
 let from: string;
@@ -77,6 +77,26 @@ describe("files on a wire", () => {
     );
   });
 
+  it("that had all arrived when the wire broke are checked and not sent again", async () => {
+    const content = Buffer.from("right");
+    const file = digestOf("a", content);
+    await writeFile(join(from, "a"), content);
+    const tryAgain = async () => {
+      const [offset = NaN] = await bytesHere(to, [file]);
+      const wire = await wireOf([{ ...file, offset }]);
+      const results: string[] = [];
+      for await (const frame of readFrames(new ByteReader(inPieces(wire, []))))
+        results.push(await storeFrame(to, frame));
+      return { offset, results };
+    };
+    await writeFile(join(to, "a.part"), "wrong");
+    expect(await tryAgain()).toEqual({ offset: 5, results: ["wrong"] });
+    expect(await tryAgain()).toEqual({ offset: 0, results: ["whole"] });
+    await rename(join(to, "a"), join(to, "a.part"));
+    expect(await tryAgain()).toEqual({ offset: 5, results: ["whole"] });
+    expect(await bytesHere(to, [file])).toEqual([-1]);
+  });
+
   it("keep nothing of what is not as promised, and nothing outside of their folder", async () => {
     const content = Buffer.from("right");
     await writeFile(join(from, "a"), content);
@@ -103,5 +123,30 @@ describe("files on a wire", () => {
       await storeFrame(to, frame);
     expect((await stat(join(to, "data"))).mode & 0o777).toBe(0o600);
     expect((await stat(join(to, "program"))).mode & 0o777).toBe(0o700);
+  });
+});
+
+describe("a silent wire", () => {
+  afterEach(() => vi.useRealTimers());
+
+  it("is given up while bytes are waited for, and not while those that came are checked", async () => {
+    vi.useFakeTimers();
+    const wire = new PassThrough();
+    const onSilence = vi.fn();
+    const chunks = watched(wire, 1000, onSilence);
+    const first = chunks.next();
+    wire.write("a");
+    await first;
+    vi.advanceTimersByTime(600_000);
+    expect(onSilence).not.toHaveBeenCalled();
+    const second = chunks.next();
+    vi.advanceTimersByTime(999);
+    expect(onSilence).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    expect(onSilence).toHaveBeenCalledOnce();
+    wire.end();
+    await second;
+    vi.advanceTimersByTime(600_000);
+    expect(onSilence).toHaveBeenCalledOnce();
   });
 });
