@@ -18,6 +18,9 @@ import {
 /** A command that runs on the host. */
 export type SshChild = ChildProcessByStdio<Writable, Readable, Readable>;
 
+/** Ends with its stdin, and ends the connection that it came by: ssh would wait for those who still speak through the tunnel. */
+const untilLeft = "cat >/dev/null; kill $PPID 2>/dev/null";
+
 /** The way to one host by OpenSSH: one connection that is kept, and commands over it. */
 export class SshLink {
   readonly spec: SshHostSpec;
@@ -68,13 +71,16 @@ export class SshLink {
     return stdout;
   }
 
-  /** A port of the host's loopback on this machine's `port`, as long as the process lives. Not over the kept connection, whose end would end it. */
+  /**
+   * A port of the host's loopback on this machine's `port`, as long as the process lives, and no longer than ours: the command there waits
+   * for the end of its stdin. Not over the kept connection, whose end would end it.
+   */
   forward(port: number, there: number): SshChild {
     return this.#spawn(
       [
         ...["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"],
         ...reachWords(this.spec, this.timing, { forwards: true }),
-        ...["-N", "-L", `127.0.0.1:${port}:127.0.0.1:${there}`, this.spec.address],
+        ...["-L", `127.0.0.1:${port}:127.0.0.1:${there}`, this.spec.address, `exec bash -c ${quoted(untilLeft)}`],
       ],
       ["pipe", "pipe", "pipe"],
     ) as SshChild;

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import OpenAI from "openai";
 import { expect, test } from "vitest";
 import { readRecord } from "../../agent/files.ts";
@@ -71,6 +73,28 @@ async function expectSoundWithoutTraining(): Promise<string[]> {
   expect(reportsOf(await stage.run(name))).toHaveLength(reports);
   return changes;
 }
+
+test("a killed command takes its tunnel along, also where somebody still speaks through it", async () => {
+  const its = stage.start("endpoint", name, "--json", "--tunnel");
+  await until(() => /\{"url".*\}/.test(its.said()) || its.over());
+  const { url } = JSON.parse(/\{"url".*\}/.exec(its.said())?.[0] ?? "{}") as { url: string };
+  const port = Number(new URL(url).port);
+  const clients = async () => (await stage.rig.clients()).filter(({ words }) => words.includes(`127.0.0.1:${port}:`));
+  const waiting = async () =>
+    (await stage.rig.processes()).filter(({ words }) => words.includes("cat >/dev/null")).length;
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  expect(await clients()).toHaveLength(1);
+  expect(await waiting()).toBe(2);
+  its.kill();
+  await its.ended;
+  await until(async () => (await clients()).length === 0);
+  await until(async () => (await waiting()) === 1);
+  const [refused] = (await once(connect(port, "127.0.0.1"), "error")) as [NodeJS.ErrnoException];
+  expect(refused.code).toBe("ECONNREFUSED");
+  socket.destroy();
+});
 
 test("4 · an engine killed in the middle of an answer ends that answer with an error, and is started again", async () => {
   const pid = await enginePid();

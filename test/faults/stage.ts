@@ -25,6 +25,8 @@ export interface Cli {
   interrupt(): void;
   /** SIGTERM to its pid alone, as a service manager or `kill` sends it. */
   terminate(): void;
+  /** SIGKILL to its pid alone: what it started is not told. */
+  kill(): void;
   /** SIGKILL, with engine, language host and provider, as soon as this holds. */
   killWhen(holds: () => Promise<boolean>): Promise<void>;
 }
@@ -194,6 +196,7 @@ function startCli(folder: string, environment: Record<string, string>, words: re
     ended: once(child, "exit").then(([code]) => ({ code: code as number | null, said })),
     interrupt: () => process.kill(-pid, "SIGINT"),
     terminate: () => process.kill(pid, "SIGTERM"),
+    kill: () => process.kill(pid, "SIGKILL"),
     killWhen: (holds) => killTreeWhen(pid, holds),
   };
 }
