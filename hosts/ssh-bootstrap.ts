@@ -26,6 +26,8 @@ export interface Hello {
   /** Paths of our Node and agent there; undefined where they are not yet. */
   readonly node: string | undefined;
   readonly agent: string | undefined;
+  /** Was an agent brought there before, of whatever release? */
+  readonly isKnown: boolean;
 }
 
 /** Node as PyPI has it: its wheel is a zip with the program in it. */
@@ -51,7 +53,8 @@ export async function hello(link: SshLink, dataDirectory: string): Promise<Hello
   const said = valuesIn(await link.script(helloScript(dataDirectory, agentBundle().sha256.slice(0, 12))));
   const { home = "", data = "", system = "", machine = "", libc = "" } = said;
   const found = Number(/^v(\d+)/.exec(said["node-version"] ?? "")?.[1] ?? 0) >= 24 ? said["node-found"] : undefined;
-  const told = { home, data, system, machine, libc, node: said["node"] ?? found, agent: said["agent"] };
+  const own = { node: said["node"] ?? found, agent: said["agent"], isKnown: said["known"] !== undefined };
+  const told = { home, data, system, machine, libc, ...own };
   const unfit = whyUnfit(told);
   if (unfit === undefined) return told;
   throw new Fault({

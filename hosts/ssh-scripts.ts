@@ -19,6 +19,7 @@ if [ -x "$node" ]; then echo "node $node"; else
   found=$(command -v node || true)
   if [ -n "$found" ]; then echo "node-found $found"; echo "node-version $("$found" --version 2>/dev/null)"; fi
 fi
+if [ -d "$data/agent" ]; then echo "known yes"; fi
 if [ -f "$data/agent/${agent}/agent.mjs" ]; then echo "agent $data/agent/${agent}/agent.mjs"; fi
 echo "tuneup end"
 `;

@@ -126,7 +126,9 @@ export class SshHost implements Host {
   async #preflight(input: CommandInput<"preflight">, options: CommandOptions): Promise<CommandOutput<"preflight">> {
     const told = await this.#greet();
     const survey_ = survey(this.#link, told, input);
-    if (told.node === undefined) return survey_;
+    // Also where it has a Node of its own, nothing is brought before `up`.
+    const isThere = this.#programs !== undefined || (told.node !== undefined && told.isKnown);
+    if (!isThere) return survey_;
     const asked = this.#keepTrying(
       async () => runRemote(this.#link, await this.#ready(options), "preflight", input, options),
       options,

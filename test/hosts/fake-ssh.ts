@@ -7,6 +7,8 @@ import { vi } from "vitest";
 export interface FakeSsh {
   /** Home of the user there. */
   readonly home: string;
+  /** Folder of programs that the host has of its own, first on its PATH. */
+  readonly own: string;
   /** The options and commands it was called with, a line each. */
   calls(): Promise<string[]>;
   /** From now on every connection fails, and ssh says this. */
@@ -35,11 +37,11 @@ if [ -e "$FAKE_SSH/refusal" ]; then cat "$FAKE_SSH/refusal" >&2; exit 255; fi
 if [ "$*" = true ]; then touch "$FAKE_SSH/master"; exit 0; fi
 if [[ $* == *" receive" || $* == *" send" ]] && [ -e "$FAKE_SSH/broken" ]; then echo Killed >&2; exit 1; fi
 if [[ $* == *" receive" ]] && mv "$FAKE_SSH/limit" "$FAKE_SSH/limited" 2>/dev/null; then
-  head -c "$(cat "$FAKE_SSH/limited")" | env -i HOME="$FAKE_SSH/home" PATH=/usr/local/bin:/usr/bin:/bin bash -c "$*"
+  head -c "$(cat "$FAKE_SSH/limited")" | env -i HOME="$FAKE_SSH/home" PATH="$FAKE_SSH/own:/usr/local/bin:/usr/bin:/bin" bash -c "$*"
   echo "client_loop: send disconnect: Broken pipe" >&2
   exit 255
 fi
-exec env -i HOME="$FAKE_SSH/home" PATH=/usr/local/bin:/usr/bin:/bin bash -c "$*"
+exec env -i HOME="$FAKE_SSH/home" PATH="$FAKE_SSH/own:/usr/local/bin:/usr/bin:/bin" bash -c "$*"
 `;
 
 /** Puts it in place for this test's process; `remove` takes it away again. */
@@ -47,13 +49,15 @@ export async function fakeSsh(): Promise<FakeSsh> {
   const folder = await mkdtemp(join(tmpdir(), "tuneup-ssh-"));
   const home = join(folder, "home");
   await mkdir(join(folder, "bin"));
+  const own = join(folder, "own");
   await mkdir(home);
+  await mkdir(own);
   await writeFile(join(folder, "bin/ssh"), program);
   await chmod(join(folder, "bin/ssh"), 0o755);
   vi.stubEnv("PATH", `${folder}/bin:${process.env["PATH"] ?? ""}`);
   vi.stubEnv("FAKE_SSH", folder);
   return {
-    home,
+    ...{ home, own },
     calls: async () => (await readFile(join(folder, "calls"), "utf8").catch(() => "")).split("\n").filter(Boolean),
     refuse: (words) => writeFile(join(folder, "refusal"), `${words}\n`),
     admit: () => rm(join(folder, "refusal"), { force: true }),

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connect } from "../../hosts/connect.ts";
@@ -66,6 +66,18 @@ describe("a host behind ssh", () => {
     const after = (await ssh.calls()).slice(before);
     expect(after.filter((call) => call.endsWith("exec bash -s"))).toHaveLength(1);
     expect(existsSync(host.dataDirectory)).toBe(false);
+  });
+
+  it("gets nothing before `up` where it has a Node of its own, and its agent answers from then on", async () => {
+    await symlink(process.execPath, join(ssh.own, "node"));
+    const host = await reach();
+    expect((await host.run("preflight", {})).environment).toBeNull();
+    expect(existsSync(host.dataDirectory)).toBe(false);
+    await host.run("run-list", { experiment: "none" });
+    await host.run("preflight", {});
+    const calls = await ssh.calls();
+    expect(calls.filter((call) => call.includes("gzip -dc"))).toEqual([]);
+    expect(calls.filter((call) => call.endsWith(" preflight --lifeline"))).toHaveLength(1);
   });
 
   it("tells the agent's faults as they are", async () => {
