@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { isAlive } from "../../agent/processes.ts";
 import { until } from "../agent/runs/harness.ts";
 import { holdUp } from "./hold.ts";
+import { processes, send } from "./processes.ts";
 import { changesIn, expectComplete, expectNoStepLost, expectSentence, expectSound } from "./soundness.ts";
 import { needsRoot } from "./ssh/needs-root.ts";
 import { openSshStage, type SshStage } from "./ssh/stage.ts";
@@ -32,6 +33,10 @@ needsRoot(
     await stage.remove();
   },
 );
+
+/** The processes of the `up` that make the stage's resources. */
+const providers = async (): Promise<number[]> =>
+  (await processes()).filter(({ words }) => words.includes(`${stage.folder}/provider/main.mjs`)).map(({ pid }) => pid);
 
 const waits = ["creating RunCompletion", "updating RunCompletion"];
 
@@ -64,14 +69,29 @@ test("Ctrl-C once ends the command and leaves the run", async () => {
 test("Ctrl-C twice leaves a record of the wait, which the next up clears", async () => {
   up = stage.start("up", name);
   await stage.began(up, name, ...waits);
+  const record = await stage.pending(name);
+  expect(waits).toContain(record.join());
+  // A provider that does not answer: the first Ctrl-C alone would end the wait in good order.
+  const stopped = await providers();
+  expect(stopped).not.toEqual([]);
+  for (const pid of stopped) send(pid, "SIGSTOP");
   up.interrupt();
+  await until(() => up.said().includes("Interrupting") || up.over());
+  expect(up.over(), up.said()).toBe(false);
   up.interrupt();
   expect((await up.ended).code).not.toBe(0);
+  for (const pid of stopped) send(pid, "SIGCONT");
+  expect(await stage.pending(name)).toEqual(record);
   expect(isAlive(trainer)).toBe(true);
+
   up = stage.start("up", name);
+  // The old record and the new one are alike: it is gone before the other comes.
+  await until(async () => (await stage.pending(name)).length === 0 || up.over());
   await stage.began(up, name, ...waits);
   up.interrupt();
-  expect((await up.ended).code).toBe(130);
+  expect((await up.ended).code, up.said()).toBe(130);
+  expect(up.said()).toContain(`was cut off at: ${record.join()}.`);
+  expect(await stage.pending(name)).toEqual([]);
 });
 
 test("with Pulumi's state deleted, adopt finds the run on the host and takes it over", async () => {
@@ -84,16 +104,24 @@ test("with Pulumi's state deleted, adopt finds the run on the host and takes it 
   expect(reportsOf(await stage.run(name)).filter(({ kind }) => kind === "start")).toHaveLength(1);
 });
 
-test("two ups at once from two checkouts have one run, and both come to its end", async () => {
-  const second = other.start("up", name);
-  await other.began(second, name, ...waits);
+test("what was adopted comes to its end, with no step lost and nothing trained twice", async () => {
   expect(up.over(), up.said()).toBe(false);
   process.kill(trainer, "SIGCONT");
-  for (const { code, said } of [await up.ended, await second.ended]) expect(code, said).toBe(0);
-  await expectComplete(other, name);
+  const { code, said } = await up.ended;
+  expect(code, said).toBe(0);
   await expectSound(stage, name);
   await expectNoStepLost(stage, name);
   expect(reportsOf(await stage.run(name)).filter(({ kind }) => kind === "start")).toHaveLength(1);
-  const again = await other.tuneup("up", name);
+});
+
+test("two ups at once from two checkouts have one run, and both come to its end", async () => {
+  const twin = "twin";
+  await Promise.all([stage, other].map((each) => each.write(twin, 10)));
+  const both = [stage, other].map((each) => each.start("up", twin));
+  for (const { code, said } of await Promise.all(both.map(({ ended }) => ended))) expect(code, said).toBe(0);
+  expect(reportsOf(await stage.run(twin)).filter(({ kind }) => kind === "start")).toHaveLength(1);
+  await expectComplete(other, twin);
+  await expectSound(stage, twin);
+  const again = await other.tuneup("up", twin);
   expect(changesIn(again.said), again.said).toEqual([]);
 });
