@@ -8,7 +8,8 @@ import { trainsOnOneCard } from "../recipe/target.ts";
 /** What the host told of itself. */
 export type HostFacts = Pick<
   CommandOutput<"preflight">,
-  ("gpus" | "memoryBytes" | "diskFreeBytes" | "platform" | "environment") | ("python" | "unwritable" | "driverTrouble")
+  | ("gpus" | "memoryBytes" | "diskFreeBytes" | "platform" | "environment")
+  | ("python" | "unwritable" | "driverTrouble" | "egress")
 >;
 
 /** What an experiment will train on. */

@@ -1,12 +1,30 @@
 import { environmentBytes } from "../recipe/estimates/disk.ts";
+import type { Host } from "../hosts/host.ts";
 import type { FaultFacts } from "../recipe/fault.ts";
+import type { CommandOutput } from "../recipe/protocol.ts";
+import type { Variant } from "../recipe/variants.ts";
 import { gigabytes } from "./figures.ts";
 import type { HostFacts } from "./hardware.ts";
 import { unusableGpu } from "./usable-gpus.ts";
 
+/**
+ * What a host tells of itself. One on another machine that has no Python is asked whether it can be brought one, unless it is to be `offline`.
+ * Throws the Faults of the way there.
+ */
+export async function hostFacts(
+  host: Host,
+  extras: readonly Variant[] | undefined,
+  offline: boolean | undefined,
+): Promise<CommandOutput<"preflight">> {
+  const input = extras === undefined ? {} : { extras: [...extras] };
+  const told = await host.run("preflight", input);
+  if (told.python !== null || host.isHere || offline === true) return told;
+  return host.run("preflight", { ...input, egress: true });
+}
+
 /** Why no training can start on the host: its data directory, its Python, its GPU. Known before anything is fetched. `device`: `tuneup:compute.device`. */
 export function hostFaults(device: "auto" | "cpu" | "cuda", facts: HostFacts): FaultFacts[] {
-  const { python, unwritable, environment, diskFreeBytes } = facts;
+  const { python, unwritable, environment, diskFreeBytes, egress } = facts;
   const faults: FaultFacts[] = [];
   if (unwritable !== undefined) {
     faults.push({
@@ -16,7 +34,8 @@ export function hostFaults(device: "auto" | "cpu" | "cuda", facts: HostFacts): F
       next: "Set `tuneup:storage.dataDirectory` (or TUNEUP_HOME) to a folder that can be written.",
     });
   }
-  if (python === null) {
+  // A host that reaches the index by itself is brought one.
+  if (python === null && egress?.pypi !== true) {
     faults.push({
       code: "python-missing",
       property: "host",

@@ -36,7 +36,7 @@ const goodbyeMs = 2000;
 
 /** Variables of ours that hold on the host as well: addresses of mirrors and times, never what is of this machine alone. */
 const travelling =
-  /^(TUNEUP_(MIRRORS|RUN_\w+|ENGINE_\w+|GATEWAY_\w+)|HF_ENDPOINT|MODELSCOPE_(DOMAIN|ENDPOINT)|UV_DEFAULT_INDEX|UV_INDEX_URL)$/;
+  /^(TUNEUP_(MIRRORS|RUN_\w+|ENGINE_\w+|GATEWAY_\w+)|HF_ENDPOINT|MODELSCOPE_(DOMAIN|ENDPOINT)|UV_DEFAULT_INDEX|UV_INDEX_URL|UV_PYTHON_INSTALL_MIRROR)$/;
 
 /** Our variables for the agent there. They travel on stdin: an address may hold a password. */
 export function travellingEnvironment(): Record<string, string> {

@@ -14,7 +14,7 @@ import type { Gpu } from "../../recipe/gpus.ts";
 import { findGpus } from "./gpus.ts";
 import { environmentLock, environmentName } from "./identity.ts";
 import { createVenv, installPackages, installShare, selfTestSeconds } from "./install.ts";
-import { requirePython } from "./python.ts";
+import { ensurePython } from "./own-python.ts";
 import { requireInWheels, routeOf } from "./pushed.ts";
 import { findEnvironment, readEnvironment } from "./read.ts";
 import { chooseRoute, type TorchRoute } from "./route.ts";
@@ -87,7 +87,7 @@ interface Plan {
 
 async function build(plan: Plan, context: Context): Promise<EnvironmentRecord> {
   const { layout, folder, lock, device, gpus, extras, pushed } = plan;
-  const python = await requirePython(`${layout.tools}/python.json`);
+  const python = await ensurePython(layout, context, pushed);
   const ready = pushed === undefined ? undefined : routeOf(pushed, device);
   const uv = await ensureUv(layout, python, context, pushed);
   context.progress({ message: `making a virtual environment with Python ${python.version}` });

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { z } from "zod";
 import { Fault } from "../../recipe/fault.ts";
 import { isMissing, readRecord, writeJson } from "../files.ts";
@@ -21,8 +21,8 @@ const names = [...pythonVersions.map((version) => `python${version}`), "python3"
 const remembered = z.object({ key: z.string(), path: z.string(), version: z.string() });
 
 /**
- * The best Python for the environment: `python3.13`, `3.12`, `3.11`, `python3` on PATH, else one that uv installed.
- * `memory`: a file to remember the answer in, because pyenv's shims take 0.1 s each to say that they have none.
+ * The best Python for the environment: `python3.13`, `3.12`, `3.11`, `python3` on PATH, else one that uv installed, for the user or for us.
+ * `memory`: a file of tools/ to remember the answer in, because pyenv's shims take 0.1 s each to say that they have none.
  */
 export async function findPython(memory?: string): Promise<Python | null> {
   const candidates = onPath(names);
@@ -30,7 +30,7 @@ export async function findPython(memory?: string): Promise<Python | null> {
   const known = memory === undefined ? undefined : await readRecord(memory, remembered);
   if (known?.key === key && existsSync(known.path)) return { path: known.path, version: known.version };
   const found =
-    best(await Promise.all(candidates.map(inspect))) ?? best(await Promise.all((await fromUv()).map(inspect)));
+    best(await Promise.all(candidates.map(inspect))) ?? best(await Promise.all((await fromUv(memory)).map(inspect)));
   if (found === null) return null;
   // Only a convenience: a folder that can't be written is reported elsewhere.
   if (memory !== undefined) await writeJson(memory, { key, ...found }).catch(() => undefined);
@@ -41,9 +41,15 @@ export async function findPython(memory?: string): Promise<Python | null> {
 export async function requirePython(memory?: string): Promise<Python> {
   const python = await findPython(memory);
   if (python !== null) return python;
-  throw new Fault({
+  throw pythonMissing();
+}
+
+/** That there is none. `because`: why none could be brought. */
+export function pythonMissing(because?: string): Fault {
+  const looked = `looked for ${names.join(", ")} on PATH and for one installed by uv`;
+  return new Fault({
     code: "python-missing",
-    message: `No Python 3.11, 3.12 or 3.13 was found: looked for ${names.join(", ")} on PATH and for one installed by uv.`,
+    message: `No Python 3.11, 3.12 or 3.13 was found: ${looked}${because === undefined ? "" : `; ${because.replace(/\.$/, "")}`}.`,
     next: "Install one (Debian, Ubuntu: `apt install python3`; macOS: `brew install python@3.12`; anywhere: `uv python install 3.12`).",
     blame: "infrastructure",
   });
@@ -54,10 +60,15 @@ function onPath(wanted: readonly string[]): string[] {
   return wanted.flatMap((name) => folders.map((folder) => join(folder, name))).filter((path) => existsSync(path));
 }
 
-/** Interpreters that `uv python install` keeps, also where uv itself is gone. */
-async function fromUv(): Promise<string[]> {
+/** Interpreters that `uv python install` keeps, also where uv itself is gone; ours (own-python.ts) beside the memory. */
+async function fromUv(memory: string | undefined): Promise<string[]> {
   const data = process.env["XDG_DATA_HOME"] ?? join(homedir(), ".local", "share");
-  const folder = process.env["UV_PYTHON_INSTALL_DIR"] ?? join(data, "uv", "python");
+  const folders = [process.env["UV_PYTHON_INSTALL_DIR"] ?? join(data, "uv", "python")];
+  if (memory !== undefined) folders.push(join(dirname(memory), "python"));
+  return (await Promise.all(folders.map(installedIn))).flat();
+}
+
+async function installedIn(folder: string): Promise<string[]> {
   const installed = await readdir(folder).catch((thrown: unknown) => {
     if (isMissing(thrown)) return [];
     throw thrown;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { existsSync } from "node:fs";
 import { z } from "zod";
@@ -12,6 +12,7 @@ import { readRecord } from "../files.ts";
 import { buildOnce, completeFile, diskFullFault, saysDiskFull } from "../folders.ts";
 import { childEnvironment } from "../processes.ts";
 import type { Python } from "./python.ts";
+import { fileInZip } from "./zip.ts";
 
 /** Older ones on PATH are left alone: `pip install --torch-backend` knows CUDA 13 since 0.9. */
 export const leastUv = [0, 9, 0] as const;
@@ -21,8 +22,16 @@ export const pinnedUv = "0.13.9";
 
 const uvRecord = z.object({ version: z.string(), source: z.string() });
 
-/** Path of a usable uv: on PATH, in `tools/`, else installed there from PyPI, or from the folder `pushed`. Throws Fault `uv-missing`. */
-export async function ensureUv(layout: Layout, python: Python, context: Context, pushed?: string): Promise<string> {
+/**
+ * Path of a usable uv: on PATH, in `tools/`, else installed there from PyPI, or from the folder `pushed`. `python`: undefined where there is
+ * none yet. Throws Fault `uv-missing`.
+ */
+export async function ensureUv(
+  layout: Layout,
+  python: Python | undefined,
+  context: Context,
+  pushed?: string,
+): Promise<string> {
   const onPath = await uvOnPath(context);
   if (onPath !== undefined) return onPath;
   const path = `${layout.tools}/uv-${pinnedUv}`;
@@ -33,7 +42,7 @@ export async function ensureUv(layout: Layout, python: Python, context: Context,
       what: `uv ${pinnedUv}`,
       expectedBytes: 60e6,
       read: async () => (existsSync(`${path}/uv`) ? await readRecord(`${path}/${completeFile}`, uvRecord) : undefined),
-      build: (folder) => install(folder, pushed === undefined ? fromIndex : fromWheel(pushed), { python, context }),
+      build: (folder) => install(folder, pushed === undefined ? fromIndex(python) : fromWheel(pushed), context),
     },
     context,
   );
@@ -60,32 +69,27 @@ export function isRecent(answer: string): boolean {
 }
 
 /** A way to uv: its name, and what it does. */
-type UvRoute = readonly [name: string, place: (folder: string, python: Python, context: Context) => Promise<void>];
+type UvRoute = readonly [name: string, place: (folder: string, context: Context) => Promise<void>];
 
-const fromIndex: readonly UvRoute[] = [
-  ["pip", byPip],
+const fromIndex = (python: Python | undefined): readonly UvRoute[] => [
+  ...(python === undefined
+    ? []
+    : ([["pip", (folder, context) => byPip(folder, python, context)]] satisfies readonly UvRoute[])),
   ["index", byIndex],
 ];
 
-const fromWheel = (pushed: string): readonly UvRoute[] => [
-  ["the pushed wheel", (folder, python, context) => byWheel(pushed, folder, python, context)],
-];
-
-interface Working {
-  readonly python: Python;
-  readonly context: Context;
-}
+const fromWheel = (pushed: string): readonly UvRoute[] => [["the pushed wheel", (folder) => byWheel(pushed, folder)]];
 
 async function install(
   folder: string,
   routes: readonly UvRoute[],
-  { python, context }: Working,
+  context: Context,
 ): Promise<z.infer<typeof uvRecord>> {
   const reasons: string[] = [];
   for (const [source, route] of routes) {
     context.progress({ message: `installing uv ${pinnedUv} (17 MB, by ${source})` });
     try {
-      await route(folder, python, context);
+      await route(folder, context);
       const { stdout, stderr } = await runAttached(`${folder}/uv`, ["--version"], { signal: context.signal });
       if (isRecent(stdout)) return { version: pinnedUv, source };
       throw new Error(`the installed uv does not run: ${lastWords(stderr) || stdout}`);
@@ -126,8 +130,8 @@ const simpleIndex = z.object({
   files: z.array(z.object({ filename: z.string(), url: z.string(), hashes: z.record(z.string(), z.string()) })),
 });
 
-/** For a Python without pip (Debian's). */
-async function byIndex(folder: string, python: Python, context: Context): Promise<void> {
+/** For a Python without pip (Debian's), and for none. */
+async function byIndex(folder: string, context: Context): Promise<void> {
   const index = (childEnvironment()["PIP_INDEX_URL"] ?? "https://pypi.org/simple").replace(/\/$/, "");
   const signal = AbortSignal.any([context.signal, AbortSignal.timeout(120_000)]);
   const page = await get(`${index}/uv/`, signal, "application/vnd.pypi.simple.v1+json");
@@ -137,31 +141,26 @@ async function byIndex(folder: string, python: Python, context: Context): Promis
     .files.find(({ filename }) => pattern.test(filename));
   if (wheel === undefined) throw new Error(`no wheel of uv ${pinnedUv} for ${process.platform} ${process.arch}`);
   const bytes = await get(new URL(wheel.url, `${index}/uv/`).href, signal, "*/*");
-  await unpack(wheel.filename, bytes, folder, { python, context });
+  await unpack(wheel.filename, bytes, folder);
 }
 
 /** Of what was sent to a host without a way to an index. */
-async function byWheel(pushed: string, folder: string, python: Python, context: Context): Promise<void> {
+async function byWheel(pushed: string, folder: string): Promise<void> {
   const pattern = wheelPattern(process.platform, process.arch);
   const wheel = (await readdir(pushed)).find((name) => pattern.test(name));
   if (wheel === undefined) throw new Error(`no wheel of uv ${pinnedUv} in ${pushed}`);
-  await unpack(wheel, await readFile(join(pushed, wheel)), folder, { python, context });
+  await unpack(wheel, await readFile(join(pushed, wheel)), folder);
 }
 
-async function unpack(filename: string, bytes: Buffer, folder: string, { python, context }: Working): Promise<void> {
+async function unpack(filename: string, bytes: Buffer, folder: string): Promise<void> {
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   if (!asset("agent/environment/uv.lock").includes(`sha256:${sha256}`)) {
     throw new Error(`${filename} has the hash ${sha256}, which is not the pinned one`);
   }
-  await mkdir(`${folder}/package`);
-  await writeFile(`${folder}/uv.whl`, bytes);
-  const unzip = ["-I", "-m", "zipfile", "-e", `${folder}/uv.whl`, `${folder}/package`];
-  const { exitCode, stderr } = await runAttached(python.path, unzip, { python: python.path, signal: context.signal });
-  if (exitCode !== 0) throw await reason(stderr, folder);
-  await cp(`${folder}/package/uv-${pinnedUv}.data/scripts/uv`, `${folder}/uv`);
-  await chmod(`${folder}/uv`, 0o700);
-  await rm(`${folder}/package`, { recursive: true });
-  await rm(`${folder}/uv.whl`);
+  const name = `uv-${pinnedUv}.data/scripts/uv`;
+  const program = fileInZip(bytes, name);
+  if (program === undefined) throw new Error(`${filename} has no ${name}`);
+  await writeFile(`${folder}/uv`, program, { mode: 0o700 });
 }
 
 async function get(url: string, signal: AbortSignal, accept: string): Promise<Buffer> {

@@ -40,6 +40,7 @@ async function check(experiment: string, { model, json = false }: Options): Prom
 async function findingsOf(experiment: string, model: string | undefined): Promise<CheckFinding[]> {
   const { existsSync, readFileSync } = await import("node:fs");
   const { checkConfig } = await import("../../checks/experiment.ts");
+  const { hostFacts } = await import("../../checks/host.ts");
   const { pinsFile, readPins } = await import("../../recipe/pins.ts");
   const { homeBeside, onHost, projectFolder } = await import("../project.ts");
   const { readStack } = await import("../stack-file.ts");
@@ -51,21 +52,25 @@ async function findingsOf(experiment: string, model: string | undefined): Promis
     askHub: model !== undefined,
     hubToken: process.env["HF_TOKEN"],
   };
-  const extras = await variantsOf(config, projectFolder);
+  const { extras, offline } = await wishesOf(config, projectFolder);
   // The hardware is the host's, the files are this machine's.
   const there = await onHost(experiment, async (host) => ({
     home: homeBeside(host),
-    host: await host.run("preflight", { extras }),
+    host: await hostFacts(host, extras, offline),
   }));
   return [...findings, ...(await checkConfig(config, projectFolder, { ...context, ...there }))];
 }
 
-/** What its environment has beyond the base; nothing where the experiment can't be read, which is told elsewhere. */
-async function variantsOf(config: Readonly<Record<string, unknown>>, folder: string): Promise<Variant[]> {
+/** What its environment has beyond the base, and whether its host is to be offline; nothing where the experiment can't be read, which is told elsewhere. */
+async function wishesOf(
+  config: Readonly<Record<string, unknown>>,
+  folder: string,
+): Promise<{ readonly extras: Variant[]; readonly offline?: boolean | undefined }> {
   const { readRunnableExperiment } = await import("../../recipe/runnable-experiment.ts");
   const { variantsFor } = await import("../../recipe/variants.ts");
   const { experiment } = readRunnableExperiment(config, folder);
-  return experiment === undefined ? [] : variantsFor(experiment.train);
+  if (experiment === undefined) return { extras: [] };
+  return { extras: variantsFor(experiment.train), offline: experiment.compute.offline };
 }
 
 /** The experiment with another model, and with that model's template: it is the model that is asked about. */

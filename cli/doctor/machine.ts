@@ -50,8 +50,9 @@ export function preflightChecks(facts: Facts, dataDirectory: string, tell: Say):
   ];
 }
 
-function python({ python: found }: Facts, tell: Say): Check {
+function python({ python: found, egress: reached }: Facts, tell: Say): Check {
   if (found !== null) return { name: "python", state: "ok", detail: `${found.version} (${found.path})` };
+  if (reached?.pypi === true) return { name: "python", state: "note", detail: tell("doctor.python.brought") };
   return {
     name: "python",
     state: "missing",

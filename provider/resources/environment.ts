@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { environmentLock } from "../../agent/environment/identity.ts";
-import { hostFaults } from "../../checks/host.ts";
+import { hostFacts, hostFaults } from "../../checks/host.ts";
 import { connect } from "../../hosts/connect.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
@@ -38,7 +38,8 @@ export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = 
   async check(news: Wire) {
     if (hasUnknown(news["host"])) return { failures: [] };
     const { extras, device, host } = inputs.parse(news);
-    const facts = await (await connect(host)).run("preflight", { extras });
+    const offline = host.kind === "ssh" ? host.offline : undefined;
+    const facts = await hostFacts(await connect(host), extras, offline);
     return { failures: hostFaults(device, facts).map(failureOf) };
   },
 

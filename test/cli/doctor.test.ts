@@ -7,7 +7,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { writeBundle } from "../../cli/doctor/bundle.ts";
 import type { Check } from "../../cli/doctor/check.ts";
 import { asText, examine } from "../../cli/doctor/doctor.ts";
-import { machineChecks } from "../../cli/doctor/machine.ts";
+import { machineChecks, preflightChecks } from "../../cli/doctor/machine.ts";
+import { say } from "../../cli/language/say.ts";
 import { layoutOf } from "../../recipe/layout.ts";
 import { makeFolder, writeGo, writeProgram, writePulumi } from "./fake-tools.ts";
 
@@ -78,6 +79,16 @@ test("too little disk and memory, no Python and an unusable folder are told with
   ]);
   expect(stateOf(checks, "memory")).toBe("warning");
   expect(stateOf(checks, "port")).toBe("note");
+});
+
+test("a host without Python that reaches PyPI is brought one: nothing is missing", () => {
+  const egress = { pypi: true, huggingface: false, modelscope: false };
+  const facts = {
+    ...{ platform: "linux", arch: "x64", cores: 2, memoryBytes: 4e9, memoryFreeBytes: 1e9, diskFreeBytes: 1e11 },
+    ...{ python: null, gpus: [], environment: null },
+  };
+  expect(stateOf(preflightChecks({ ...facts, egress }, home, say), "python")).toBe("note");
+  expect(stateOf(preflightChecks(facts, home, say), "python")).toBe("missing");
 });
 
 test("--json prints one JSON document and nothing else on stdout", async () => {

@@ -23,3 +23,19 @@ it.each([
   const said = faults.map(({ property, message, next }) => ({ property, reason: `${message} ${next}` }));
   expect(checked?.failures).toEqual(said);
 });
+
+it.each([
+  ["that reaches the index is brought one", {}, true, []],
+  ["without a way to it has to have one", {}, false, ["host"]],
+  ["that is to be offline has to have one, and is not asked", { offline: true }, true, ["host"]],
+])("a host without Python %s", async (_what, more, pypi, properties) => {
+  const egress = { pypi, huggingface: true, modelscope: true };
+  const answer = (_command: string, input: unknown) => {
+    const isAsked = (input as { egress?: boolean }).egress === true;
+    return { ...facts, diskFreeBytes: 1e11, ...(isAsked ? { egress } : {}) };
+  };
+  vi.mocked(connect).mockResolvedValue(fakeHost("/d", answer, { isHere: false }));
+  const host = { kind: "ssh", address: "gpu", dataDirectory: "/d", ...more };
+  const checked = await environmentKind.check?.({ host, device: "auto" }, {});
+  expect(checked?.failures.map(({ property }) => property)).toEqual(properties);
+});
