@@ -18,8 +18,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function agent(command: string) {
-  const started = spawn(process.execPath, [main, command, "--lifeline"], { stdio: ["pipe", "pipe", "inherit"] });
+function agent(command: string, variables: Readonly<Record<string, string>> = {}) {
+  const env = { ...process.env, ...variables };
+  const started = spawn(process.execPath, [main, command, "--lifeline"], { stdio: ["pipe", "pipe", "inherit"], env });
   child = started;
   return started;
 }
@@ -41,6 +42,17 @@ describe("a remote caller's command", () => {
     stdout.resume();
     const [code] = (await once(child!, "exit")) as [number | null];
     expect(code).toBe(1);
+  });
+
+  // Less than the patience that it has otherwise.
+  it("ends where its caller fell silent, as over a wire that is cut", { timeout: 30_000 }, async () => {
+    const { stdin, stdout } = agent("logs", { TUNEUP_LIFELINE_MS: "300" });
+    const input = { dataDirectory: folder, experiment: "x", of: "run", follow: true, lines: 0 };
+    stdin.write(`${JSON.stringify({ input, environment: {} })}\n`);
+    stdout.resume();
+    const [code] = (await once(child!, "exit")) as [number | null];
+    expect(code).toBe(1);
+    expect(stdin.writableEnded).toBe(false);
   });
 
   it("refuses what is no input", async () => {

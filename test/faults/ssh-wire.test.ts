@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
+import { isAlive } from "../../agent/processes.ts";
 import { linesOf, until } from "../agent/runs/harness.ts";
 import { expectNoStepLost, expectSentence, expectSound } from "./soundness.ts";
 import { needsRoot } from "./ssh/needs-root.ts";
@@ -10,13 +11,15 @@ import { type Cli, reportsOf, statusOf } from "./stage.ts";
 
 /** One run on a host behind a wire that all of this happens to, one after the other. */
 const name = "tiny";
+const steps = 400;
 let stage: SshStage;
 let up: Cli;
 
 needsRoot(
   async () => {
-    stage = await openSshStage();
-    await stage.write(name, 300);
+    // An agent whose caller fell silent ends after 10 s instead of 45; callers speak every 5 s.
+    stage = await openSshStage({ rig: { variables: { TUNEUP_LIFELINE_MS: "10000" } } });
+    await stage.write(name, steps);
   },
   () => stage.remove(),
 );
@@ -31,6 +34,9 @@ async function attempts(): Promise<string[]> {
   const events = linesOf<{ kind: string; message: string }>((await stage.run(name)).events);
   return events.filter(({ kind }) => kind === "attempt").map(({ message }) => message);
 }
+
+/** Commands of the agent on the host that somebody here listens to. */
+const listenedTo = async () => (await stage.rig.processes()).filter(({ words }) => words.includes("--lifeline"));
 
 /** Cuts the wire and keeps it cut until every connection over it has been given up. */
 async function cutUntilLost(): Promise<void> {
@@ -81,8 +87,11 @@ test("a wire that is cut while it trains pauses nothing, and what follows goes o
   const logs = stage.start("logs", "-f", name);
   await until(() => logs.said().includes("'loss'") || logs.over());
   expect(logs.over(), logs.said()).toBe(false);
-  const before = await stepsOf();
+  const [before, agents] = [await stepsOf(), (await listenedTo()).map(({ pid }) => pid)];
+  expect(agents).not.toEqual([]);
   await cutUntilLost();
+  // Longer than the host's own patience with us: nobody is left there who was listened to.
+  await until(() => !agents.some(isAlive));
   const during = await stepsOf();
   expect(during).toBeGreaterThan(before);
   const [said, start] = [logs.said().length, performance.now()];
@@ -96,15 +105,32 @@ test("a wire that is cut while it trains pauses nothing, and what follows goes o
   await logs.ended;
 });
 
-test("destroy in the middle of a run leaves the data directory and nothing else", async () => {
+test("stop saves and ends the run over ssh, and resume goes on from there without Pulumi", async () => {
   up.interrupt();
   expect((await up.ended).code).toBe(130);
+  const stopped = await stage.tuneup("stop", name);
+  expect(stopped.code, stopped.said).toBe(0);
+  const paths = await stage.run(name);
+  const { state, step = 0 } = (await statusOf(paths)) ?? {};
+  expect(state).toBe("stopped");
+  expect(stopped.said).toContain(`is stopped after step ${step} of ${steps}; its checkpoint is saved.`);
+  expect(existsSync(`${paths.output}/checkpoint-${step}`)).toBe(true);
+  expect(await stage.rig.processes()).toEqual([]);
+
+  const resumed = await stage.tuneup("resume", name);
+  expect(resumed.code, resumed.said).toBe(0);
+  expect(resumed.said).toContain(`goes on from step ${step}.`);
+  expect(await attempts()).toEqual([expect.anything(), `attempt 2, from the checkpoint at step ${step}`]);
+  await until(async () => (await stepsOf()) > step);
+});
+
+test("destroy in the middle of a run leaves the data directory and nothing else", async () => {
   expect(await stage.rig.processes()).not.toEqual([]);
   const { code, said } = await stage.pulumi("destroy", "--yes", "--stack", name);
   expect(code, said).toBe(0);
   const stopped = await statusOf(await stage.run(name));
   expect(stopped?.state).toBe("stopped");
-  expect(stopped?.step).toBeLessThan(300);
+  expect(stopped?.step).toBeLessThan(steps);
   await until(async () => (await stage.rig.wire.connections()) === 0);
   expect(await stage.rig.clients()).toEqual([]);
   expect(await stage.rig.processes()).toEqual([]);
@@ -114,7 +140,7 @@ test("destroy in the middle of a run leaves the data directory and nothing else"
 
 test("a wire that is cut while the artifact comes back: the same up goes on, and it is whole", async () => {
   up = stage.start("up", name);
-  await until(async () => (await stepsOf()) >= 290 || up.over());
+  await until(async () => (await stepsOf()) >= steps - 10 || up.over());
   await stage.rig.wire.slow(2000);
   const { manifest, directory } = await stage.run(name);
   await until(() => existsSync(manifest) || up.over());
@@ -129,5 +155,5 @@ test("a wire that is cut while the artifact comes back: the same up goes on, and
   expect(code, said).toBe(0);
   await expectSound(stage, name);
   await expectNoStepLost(stage, name);
-  expect(await attempts()).toHaveLength(2);
+  expect(await attempts()).toHaveLength(3);
 });
