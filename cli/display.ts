@@ -39,11 +39,16 @@ export class Display {
   readonly #out: NodeJS.WriteStream;
   readonly #steps = new Map<string, Step>();
   readonly #errors = new Set<string>();
+  readonly #quietMs: number;
   #lastQuiet = 0;
+  #lastText = "";
+  #later: NodeJS.Timeout | undefined;
   #refreshing = false;
 
-  constructor(out: NodeJS.WriteStream = process.stdout) {
+  /** `quiet`: milliseconds between lines of progress off a terminal. */
+  constructor(out: NodeJS.WriteStream = process.stdout, quiet = quietMs) {
     this.#out = out;
+    this.#quietMs = quiet;
   }
 
   /** Errors that the engine told, without repetition. */
@@ -71,6 +76,7 @@ export class Display {
   /** Removes the living line. */
   close(): void {
     this.#clear();
+    clearTimeout(this.#later);
     this.#steps.clear();
   }
 
@@ -134,14 +140,26 @@ export class Display {
   #draw(): void {
     const current = [...this.#steps.values()].at(-1);
     if (current === undefined) return;
-    const elapsed = performance.now() - current.startedAt;
     const text = `${padColumns(say(current.title), 13)} ${current.message}`;
-    if (this.#out.isTTY) {
-      this.#out.write(`\r\u001b[K… ${cutColumns(text, Math.max(this.#out.columns - 4, 20))}`);
-    } else if (elapsed > quietMs && performance.now() - this.#lastQuiet > quietMs) {
-      this.#lastQuiet = performance.now();
-      this.#out.write(`… ${text}\n`);
+    if (this.#out.isTTY) this.#out.write(`\r\u001b[K… ${cutColumns(text, Math.max(this.#out.columns - 4, 20))}`);
+    else this.#tellSeldom(text, current.startedAt);
+  }
+
+  #tellSeldom(text: string, startedAt: number): void {
+    if (text === this.#lastText) return;
+    const now = performance.now();
+    const wait = Math.max(startedAt, this.#lastQuiet) + this.#quietMs - now;
+    if (wait > 0) {
+      // What is told once and lasts is said too, such as what a Pod waits for.
+      this.#later ??= setTimeout(() => {
+        this.#later = undefined;
+        this.#draw();
+      }, wait).unref();
+      return;
     }
+    this.#lastQuiet = now;
+    this.#lastText = text;
+    this.#out.write(`… ${text}\n`);
   }
 
   #clear(): void {
