@@ -1,15 +1,7 @@
 import { isIPv4 } from "node:net";
 import { z } from "zod";
-
-/** A number, or a string that is exactly one: `pulumi config set --path` writes strings. */
-const whole = (schema: z.ZodNumber) =>
-  z.preprocess((value) => (typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value), schema);
-
-/** The same for numbers with a fraction. */
-const decimal = (schema: z.ZodNumber) =>
-  z.preprocess((value) => (typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value), schema);
-
-const flag = z.preprocess((value) => (value === "true" ? true : value === "false" ? false : value), z.boolean());
+import { decimal, flag, whole } from "./config-scalars.ts";
+import { kubernetes } from "./kubernetes/config.ts";
 
 /** `tuneup:model`: where the base model comes from. */
 export const model = z.strictObject({
@@ -211,6 +203,12 @@ export const compute = z.strictObject({
   gpuMemoryGiB: decimal(z.number().positive())
     .optional()
     .describe("Memory of one card. Default: the host's, else the card's own."),
+  nodes: whole(z.int().positive())
+    .default(1)
+    .describe("`kubernetes` only: machines that train together, by Kubeflow Trainer."),
+  gpusPerNode: whole(z.int().min(0))
+    .optional()
+    .describe("`kubernetes` only: GPUs of each. Default: `gpus`, else 1; 0 with `device: cpu`."),
   pricePerHour: decimal(z.number().min(0))
     .optional()
     .describe("US dollars an hour of the machine, for the price that `check` says. Default: none is said."),
@@ -243,6 +241,7 @@ export const experimentSchema = z.strictObject({
   serve: serve.prefault({}).describe("The chat endpoint."),
   storage: storage.prefault({}).describe("Where the data is kept."),
   compute: compute.prefault({}).describe("What trains."),
+  kubernetes: kubernetes.prefault({}).describe("`kubernetes` only: the cluster, its volume and its Pods."),
   teardown: z
     .preprocess((value) => (typeof value === "string" ? { when: value } : value), teardown)
     .prefault({})

@@ -19,6 +19,49 @@ export const sshHostSpec = z.object({
 });
 export type SshHostSpec = z.infer<typeof sshHostSpec>;
 
+/** A toleration as a Pod has it. */
+export const toleration = z.strictObject({
+  key: z.string().optional(),
+  operator: z.enum(["Exists", "Equal"]).optional(),
+  value: z.string().optional(),
+  effect: z.enum(["NoSchedule", "PreferNoSchedule", "NoExecute"]).optional(),
+  tolerationSeconds: z.int().optional(),
+});
+export type Toleration = z.infer<typeof toleration>;
+
+/** A namespace of a cluster: the volume is the data directory, and Pods that mount it are where the agent runs. */
+export const kubernetesHostSpec = z.object({
+  kind: z.literal("kubernetes"),
+  /** Where the volume is mounted in every Pod. */
+  dataDirectory: z.string().startsWith("/"),
+  namespace: z.string(),
+  /** Context of the kubeconfig. Default: the current one. */
+  context: z.string().optional(),
+  /** Name of the PersistentVolumeClaim. */
+  claim: z.string(),
+  /** Size that the claim asks for, in bytes. */
+  claimBytes: z.number(),
+  /** StorageClass of the claim. Default: the cluster's own. */
+  storageClassName: z.string().optional(),
+  /** Image of the Pods: any with bash and Python, or ours. */
+  image: z.string(),
+  imagePullSecrets: z.array(z.string()).optional(),
+  nodeSelector: z.record(z.string(), z.string()).optional(),
+  tolerations: z.array(toleration).optional(),
+  /** How many machines train together, where it is more than one: Kubeflow Trainer has to be there. */
+  machines: z.number().optional(),
+  /** ReadWriteOnce: Pods that mount the volume have to be on one node. */
+  shareNode: z.boolean(),
+  /** The device plugin's resource, e.g. nvidia.com/gpu. */
+  gpuResource: z.string(),
+  /** What an agent Pod may take, as Kubernetes writes it, e.g. `2` and `4Gi`. */
+  cpu: z.string(),
+  memory: z.string(),
+  /** As with ssh. */
+  offline: z.boolean().optional(),
+});
+export type KubernetesHostSpec = z.infer<typeof kubernetesHostSpec>;
+
 /** A machine that the agent runs on, as targets yield it and every resource takes it. More kinds come with their targets. */
 export const hostSpec = z.discriminatedUnion("kind", [
   z.object({
@@ -27,17 +70,17 @@ export const hostSpec = z.discriminatedUnion("kind", [
     dataDirectory: z.string().startsWith("/"),
   }),
   sshHostSpec,
-  z.object({
-    kind: z.literal("kubernetes"),
-    dataDirectory: z.string().startsWith("/"),
-    namespace: z.string(),
-  }),
+  kubernetesHostSpec,
 ]);
 export type HostSpec = z.infer<typeof hostSpec>;
 
 /** What makes a host another one: how it is reached (key, jump host, port) may change, and what runs there goes on. */
 export function placeOf(host: HostSpec): string {
   const { kind, dataDirectory } = host;
-  const where = kind === "ssh" ? [host.user ?? "", host.address] : kind === "kubernetes" ? [host.namespace] : [];
-  return JSON.stringify([kind, ...where, dataDirectory]);
+  return JSON.stringify([kind, ...whereOf(host), dataDirectory]);
+}
+
+function whereOf(host: HostSpec): readonly string[] {
+  if (host.kind === "ssh") return [host.user ?? "", host.address];
+  return host.kind === "kubernetes" ? [host.context ?? "", host.namespace, host.claim] : [];
 }

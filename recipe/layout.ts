@@ -42,6 +42,8 @@ export interface RunLayout {
   readonly manifest: string;
   /** Held by the live supervisor. */
   readonly lock: string;
+  /** The agent that a Pod of its own runs; only there. */
+  readonly agent: string;
 }
 
 /** Files of one endpoint. */
@@ -56,6 +58,8 @@ export interface EndpointLayout {
   readonly log: string;
   /** Held by the live gateway. */
   readonly lock: string;
+  /** The agent that Pods of its own run; only there. */
+  readonly agent: string;
 }
 
 /** Folders of the adapters to go on from, commas between them: a folder as it is, or what a run in the data directory left. */
@@ -103,6 +107,7 @@ export function layoutOf(root: string): Layout {
         output: `${directory}/output`,
         manifest: `${directory}/manifest.json`,
         lock: `${directory}/supervisor.lock`,
+        agent: `${directory}/agent.mjs`,
       };
     },
     endpoint: (experiment) => {
@@ -114,6 +119,7 @@ export function layoutOf(root: string): Layout {
         key: `${directory}/key`,
         log: `${directory}/gateway.log`,
         lock: `${directory}/gateway.lock`,
+        agent: `${directory}/agent.mjs`,
       };
     },
   };

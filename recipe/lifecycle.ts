@@ -45,6 +45,8 @@ export const runStatus = z.object({
   /** One sentence for people: what it does now or why it ended. */
   detail: z.string().optional(),
   fault: faultFacts.optional(),
+  /** Beside `stopped` and `failed` of a run in a Pod: not its last word, for the cluster may start another Pod that goes on. */
+  nextPod: z.literal(true).optional(),
 });
 export type RunStatus = z.infer<typeof runStatus>;
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hostFacts } from "./host-facts.ts";
 import {
   datasetRecord,
   endpointStatus,
@@ -37,6 +38,10 @@ export const runSpec = z.object({
   artifact: z.enum(["adapter", "weights"]),
   /** The experiment's own config, for the run page and `tuneup status`; no secrets. */
   config: record,
+  /** A Pod of its own trains it, which the cluster starts and starts again. Default: the agent starts a supervisor here. */
+  supervisor: z.literal("pod").optional(),
+  /** Processes that train together: machines, and processes on each. Default: one. */
+  processes: z.object({ nodes: z.int().positive(), perNode: z.int().positive() }).optional(),
 });
 export type RunSpec = z.infer<typeof runSpec>;
 
@@ -71,6 +76,8 @@ export const endpointSpec = z.object({
     /** Ceiling and default of max_tokens. */
     maxTokens: z.int().positive(),
   }),
+  /** Pods of their own serve it, which the cluster starts and starts again. Default: the agent starts a gateway here. */
+  gateway: z.literal("pod").optional(),
 });
 export type EndpointSpec = z.infer<typeof endpointSpec>;
 
@@ -114,33 +121,12 @@ export const commands = {
       /** Ask whether the hubs are reached. Hosts other than this machine tell. Default: they are not asked. */
       egress: z.boolean().optional(),
     }),
-    z.object({
-      platform: z.string(),
-      arch: z.string(),
-      cores: z.int(),
-      memoryBytes: z.number(),
-      memoryFreeBytes: z.number(),
-      diskFreeBytes: z.number(),
-      /** Set when the data directory can't be written: why. */
-      unwritable: z.string().optional(),
-      python: z.object({ path: z.string(), version: z.string() }).nullable(),
-      gpus: z.array(z.object({ name: z.string(), memoryBytes: z.number(), driver: z.string() })),
-      /** Why there seems to be a GPU and none can be used, as `gpuTrouble` says; the list of GPUs is empty then. */
-      driverTrouble: z.string().optional(),
-      port: z.enum(["free", "ours", "taken"]).optional(),
-      /** Which of these the host reaches. */
-      egress: z.object({ pypi: z.boolean(), huggingface: z.boolean(), modelscope: z.boolean() }).optional(),
-      /** Its C library as it names itself, e.g. `glibc 2.36`. */
-      libc: z.string().optional(),
-      /** Seconds by which its clock is ahead of ours. */
-      clockAheadSeconds: z.number().optional(),
-      /** Environment, by lock, that is already complete here. */
-      environment: environmentRecord.nullable(),
-    }),
+    hostFacts,
   ),
   "environment-ensure": command(
     // extras: beyond the base lock; default: nothing. wheels: folder of pushed packages, deleted at the end; default: the index.
-    z.object({ dataDirectory, device, extras, wheels: z.string().optional() }),
+    // elsewhere: its GPU is another Pod's, so it is tested on the CPU here; default: false.
+    z.object({ dataDirectory, device, extras, wheels: z.string().optional(), elsewhere: z.boolean().optional() }),
     z.object({ path: z.string(), record: environmentRecord, created: z.boolean() }),
   ),
   "environment-read": command(

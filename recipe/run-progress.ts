@@ -11,7 +11,7 @@ export function clock(seconds: number): string {
 
 /** A run's state as one line for people, such as `step 12/24 · loss 0.61 · lr 8.1e-4 · 512 tokens/s · 0:21 left`. */
 export function runProgress(status: RunStatus): Progress {
-  const { state, step, totalSteps, loss, learningRate, tokensPerSecond, secondsLeft, detail } = status;
+  const { state, step, totalSteps, loss, learningRate, tokensPerSecond, secondsLeft, detail, nextPod } = status;
   const stepping = state === "training" && secondsLeft !== undefined && secondsLeft > 0;
   const parts = stepping
     ? [
@@ -22,7 +22,11 @@ export function runProgress(status: RunStatus): Progress {
         `${clock(secondsLeft)} left`,
         ...(detail === undefined || detail === "training" ? [] : [detail]),
       ]
-    : [state, ...(detail === undefined || detail === state ? [] : [detail])];
+    : [
+        state,
+        ...(detail === undefined || detail === state ? [] : [detail]),
+        ...(nextPod === true ? ["waits for its next Pod"] : []),
+      ];
   return {
     message: stepping ? parts.join(" · ") : parts.join(": "),
     ...(totalSteps === 0 ? {} : { fraction: Math.min(1, step / totalSteps) }),

@@ -11,6 +11,8 @@ export interface RunIdentity {
   readonly checkpoint?: "best";
   /** Digest of the environment's lock files. */
   readonly environmentLock: string;
+  /** Processes that train together, said where they are several: they decide how many samples make a step. */
+  readonly processes?: number;
 }
 
 /** Name of the run: the experiment's, then 12 digits of the identity's hash. Equal inputs, equal run. */

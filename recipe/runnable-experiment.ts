@@ -18,14 +18,15 @@ export function readRunnableExperiment(config: Readonly<Record<string, unknown>>
 }
 
 /** What an experiment asks of a target that this release does not have, or that fits another target. */
-function unfitForTarget({ target, compute, storage, teardown, serve }: Experiment): FaultFacts[] {
-  if (target !== "local" && target !== "ssh") {
+function unfitForTarget(experiment: Experiment): FaultFacts[] {
+  const { target, compute, storage, teardown, serve } = experiment;
+  if (target === "aws") {
     return [
       {
         code: "target-unavailable",
         property: "target",
         message: `${target} is not in this release yet.`,
-        next: "Use `tuneup:target: local` or `ssh`.",
+        next: "Use `tuneup:target: local`, `ssh` or `kubernetes`.",
       },
     ];
   }
@@ -38,6 +39,8 @@ function unfitForTarget({ target, compute, storage, teardown, serve }: Experimen
       next: "Try it with `ssh NAME true` first.",
     });
   }
+  if (target === "kubernetes") faults.push(...unfitForCluster(experiment));
+  else if (compute.nodes > 1 || compute.gpusPerNode !== undefined) faults.push(oneMachine(target, compute));
   if (target === "local") {
     const remote = (["host", "user", "port", "identity", "jump"] as const).find((key) => compute[key] !== undefined);
     if (remote !== undefined) {
@@ -56,7 +59,8 @@ function unfitForTarget({ target, compute, storage, teardown, serve }: Experimen
       });
     }
   }
-  if (serve.enabled && serve.tls === "off" && !isLoopback(serve.host)) faults.push(openWithoutTls(serve.host));
+  const open = target !== "kubernetes" && serve.enabled && serve.tls === "off" && !isLoopback(serve.host);
+  if (open) faults.push(openWithoutTls(serve.host));
   if (teardown.when === "after-idle") {
     faults.push({
       code: "teardown-idle",
@@ -66,6 +70,55 @@ function unfitForTarget({ target, compute, storage, teardown, serve }: Experimen
     });
   }
   return faults;
+}
+
+/** What belongs to another target, and what does not go together on a cluster. */
+function unfitForCluster({ compute, storage, kubernetes, serve }: Experiment): FaultFacts[] {
+  const faults: FaultFacts[] = [];
+  const foreign = (["host", "user", "port", "identity", "jump"] as const).find((key) => compute[key] !== undefined);
+  if (foreign !== undefined) {
+    faults.push({
+      code: "host-cluster",
+      property: `compute.${foreign}`,
+      message: "has no meaning for the target kubernetes, whose cluster is a context of the kubeconfig.",
+      next: "Name it by `tuneup:kubernetes: {context: NAME}`, or take this out.",
+    });
+  }
+  if (storage.dataDirectory !== undefined) {
+    faults.push({
+      code: "config-value",
+      property: "storage.dataDirectory",
+      message: "has no meaning for the target kubernetes: the data lies on its volume.",
+      next: "Say its size and class by `tuneup:kubernetes: {volume: {size, storageClassName}}`.",
+    });
+  }
+  const { accessMode } = kubernetes.volume;
+  if (compute.nodes > 1 && accessMode === "ReadWriteOnce") {
+    faults.push({
+      code: "volume-access",
+      property: "kubernetes.volume.accessMode",
+      message: `must be ReadWriteMany where ${compute.nodes} machines train together, got ReadWriteOnce, which one machine mounts.`,
+      next: "Take a storage class that has it (NFS, CephFS, FSx for Lustre, Filestore), or `tuneup:compute: {nodes: 1}`.",
+    });
+  }
+  if (serve.host !== "127.0.0.1" || serve.port !== 0) {
+    faults.push({
+      code: "serve-cluster",
+      property: serve.port === 0 ? "serve.host" : "serve.port",
+      message: "has no meaning for the target kubernetes: its Pods have an address of their own.",
+      next: "Say who reaches them by `tuneup:kubernetes: {endpoint: {allowFrom, ingress, route}}`; `npx tuneup chat` needs none of it.",
+    });
+  }
+  return faults;
+}
+
+function oneMachine(target: string, { nodes }: Experiment["compute"]): FaultFacts {
+  return {
+    code: "compute-nodes",
+    property: nodes > 1 ? "compute.nodes" : "compute.gpusPerNode",
+    message: `is for the target kubernetes: on ${target} one machine trains on one card.`,
+    next: "Take it out, or say `tuneup:target: kubernetes`.",
+  };
 }
 
 /** Keys, questions and answers would be readable on the way. */

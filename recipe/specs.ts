@@ -28,6 +28,8 @@ export interface PreparedTraining extends Prepared {
   readonly datasetNames: readonly string[];
   /** Shown with the run; no secrets. */
   readonly config: RunSpec["config"];
+  /** Processes that train together. Default: one. */
+  readonly processes?: RunSpec["processes"];
 }
 
 /** What a run is declared with: the provider sends it, `tuneup render` shows it. */
@@ -44,6 +46,7 @@ export function runSpecOf(train: TrainArguments, prepared: PreparedTraining, ext
     device,
     artifact: artifactOf(train),
     config,
+    ...(prepared.processes === undefined ? {} : { processes: prepared.processes }),
   };
 }
 

@@ -1,21 +1,27 @@
 import { withoutUndefined } from "./defined.ts";
 import type { Experiment } from "./experiment.ts";
 import { homeOf } from "./home.ts";
-import type { HostSpec } from "./host.ts";
+import type { HostSpec, KubernetesHostSpec } from "./host.ts";
+import { amountOf, type KubernetesConfig } from "./kubernetes/config.ts";
+import { dataMount } from "./kubernetes/pod.ts";
 
 /** Data directory on an ssh host where the experiment names none: the XDG default of the user there. */
 const sshDataDirectory = "~/.local/share/tuneup";
 
 type Asked = Pick<Experiment, "target"> & {
-  readonly compute: Partial<Pick<Experiment["compute"], "host" | "user" | "port" | "identity" | "jump" | "offline">>;
+  readonly compute: Partial<
+    Pick<Experiment["compute"], "host" | "user" | "port" | "identity" | "jump" | "offline" | "nodes">
+  >;
   readonly storage: Experiment["storage"];
+  readonly kubernetes: KubernetesConfig;
 };
 
 /** The host of an experiment that `readRunnableExperiment` let through. `environment`: this machine's variables. */
 export function hostSpecOf(
-  { target, compute, storage }: Asked,
+  { target, compute, storage, kubernetes }: Asked,
   environment: Readonly<Record<string, string | undefined>>,
 ): HostSpec {
+  if (target === "kubernetes") return clusterHost(kubernetes, compute);
   if (target !== "ssh") return { kind: "local", dataDirectory: storage.dataDirectory ?? homeOf(environment) };
   const { host = "", user, port, identity, jump, offline } = compute;
   return withoutUndefined({
@@ -25,5 +31,29 @@ export function hostSpecOf(
     ...{ user, port, identity, jump },
     // False is what a state without it says.
     offline: offline === true ? offline : undefined,
+  });
+}
+
+/** What a Pod that prepares may take: installing and converting need no more, whatever the training takes. */
+const agentCpu = "2";
+const agentMemory = "4Gi";
+
+function clusterHost(config: KubernetesConfig, { offline, nodes = 1 }: Asked["compute"]): KubernetesHostSpec {
+  const { context, namespace, volume, image, imagePullSecrets, nodeSelector, tolerations, gpuResource } = config;
+  return withoutUndefined({
+    kind: "kubernetes" as const,
+    dataDirectory: dataMount,
+    ...{ namespace, context, image, gpuResource },
+    claim: volume.claim,
+    claimBytes: amountOf(volume.size),
+    storageClassName: volume.storageClassName,
+    imagePullSecrets: imagePullSecrets.length === 0 ? undefined : imagePullSecrets,
+    nodeSelector: Object.keys(nodeSelector).length === 0 ? undefined : nodeSelector,
+    tolerations: tolerations.length === 0 ? undefined : tolerations,
+    machines: nodes > 1 ? nodes : undefined,
+    shareNode: volume.accessMode === "ReadWriteOnce",
+    cpu: agentCpu,
+    memory: agentMemory,
+    offline: offline === true ? true : undefined,
   });
 }

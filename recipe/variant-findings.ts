@@ -17,6 +17,8 @@ export interface VariantQuestion {
   readonly device?: "cpu" | "cuda" | undefined;
   /** The host's platform, as Node calls it. */
   readonly platform?: string | undefined;
+  /** Do several processes train together, which torchrun starts? Default: no. */
+  readonly distributed?: boolean;
   /** Is the environment with all that is asked for on the host, complete? Undefined where the host was not asked. */
   readonly here?: boolean | undefined;
 }
@@ -95,16 +97,16 @@ const loginOf: Partial<Record<Variant, string>> = {
   swanlab: "Log in on the host once (`swanlab login`): the key is read from ~/.swanlab.",
 };
 
-/** LLaMA-Factory's parser refuses DeepSpeed outside torchrun, and a run of ours is one process that is started without it. */
-function launcherFinding({ train }: VariantQuestion): CheckFinding | undefined {
+/** LLaMA-Factory's parser refuses DeepSpeed outside torchrun, and a run of one process is started without it. */
+function launcherFinding({ train, distributed = false }: VariantQuestion): CheckFinding | undefined {
   const config = train["deepspeed"];
-  if (config === undefined || config === null || config === "") return undefined;
+  if (distributed || config === undefined || config === null || config === "") return undefined;
   return {
     area: "environment",
     level: "error",
     code: "launcher-missing",
     property: "train.deepspeed",
-    message: "DeepSpeed runs under torchrun only, and a run is one process started without it in this release.",
+    message: "DeepSpeed runs under torchrun only, and a run on one card is one process started without it.",
     next: "Remove it; lora, quantization_bit: 4, use_galore or use_badam train in less memory on one GPU.",
   };
 }

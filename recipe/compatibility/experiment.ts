@@ -3,7 +3,7 @@ import type { TrainArguments } from "../arguments.ts";
 import type { experimentSchema } from "../experiment-schema.ts";
 import type { FaultFacts } from "../fault.ts";
 import { adaptersUnder, renderTraining, trainingExtras } from "../render.ts";
-import { trainsOnOneCard } from "../target.ts";
+import { processesOf, trainsOnOneCard } from "../target.ts";
 import { type CompatibilityContext, incompatibilities } from "./index.ts";
 import { apply } from "./rule.ts";
 import { servingRules, vllmRules } from "./serving.ts";
@@ -43,7 +43,9 @@ function hubIdFaults({ source, id }: Experiment["model"]): FaultFacts[] {
 /** With device auto only what fails on both devices is an error: `check` and the host know which it is. */
 function argumentFaults(experiment: Experiment): FaultFacts[] {
   const { device, gpus = 1 } = experiment.compute;
-  const cards = trainsOnOneCard(experiment.target) ? 1 : gpus;
+  const together = processesOf(experiment);
+  const several = together === undefined ? gpus : together.nodes * together.perNode;
+  const cards = trainsOnOneCard(experiment.target) ? 1 : several;
   const judged = (on: "cpu" | "cuda"): FaultFacts[] =>
     trainingFaults(experiment, { device: on, gpus: cards, distributed: cards > 1 });
   if (device !== "auto") return judged(device);
