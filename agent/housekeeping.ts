@@ -8,6 +8,7 @@ import { type Layout, layoutOf } from "../recipe/layout.ts";
 import { environmentRecord } from "../recipe/lifecycle.ts";
 import { type LogPosition, runSpec } from "../recipe/protocol.ts";
 import type { CommandOutput, Context, Handler } from "./context.ts";
+import { gatewayFiles } from "./endpoints/endpoint-records.ts";
 import { bytesBelow, isMissing, readRecord } from "./files.ts";
 import { type HeldLock, tryLock } from "./lock.ts";
 import { runsOf } from "./runs/commands.ts";
@@ -135,7 +136,8 @@ const followInterval = 1000;
  */
 export const logs: Handler<"logs"> = async ({ dataDirectory, experiment, of, follow, lines, from }, context) => {
   const layout = layoutOf(dataDirectory);
-  const path = of === "endpoint" ? layout.endpoint(experiment).log : await runLog(layout, experiment, follow, context);
+  const path =
+    of === "endpoint" ? gatewayFiles(layout, experiment).log : await runLog(layout, experiment, follow, context);
   const text = await readFile(path).catch((thrown: unknown) => {
     if (isMissing(thrown)) return undefined;
     throw thrown;

@@ -72,8 +72,9 @@ async function runCommand(name: CommandName, isRemote: boolean): Promise<void> {
 async function main([word, ...rest]: readonly string[]): Promise<void> {
   // Whatever it or its children make on the host (SQLite's locks, the trainer's output) is for its user alone.
   process.umask(0o077);
-  // The two programs that live on the host: started detached by the commands, never by hand. Then what carries files.
+  // The programs that live on the host: started detached by the commands (in a cluster by their Pods), never by hand. Then what carries files.
   if (word === "supervise") return (await import("./runs/supervisor.ts")).supervise(rest);
+  if (word === "work") return (await import("./runs/work.ts")).work(rest);
   if (word === "serve") return (await import("./endpoints/gateway.ts")).serve(rest);
   if (word === "receive") return (await import("./transfer/commands.ts")).receive();
   if (word === "send") return (await import("./transfer/commands.ts")).send();

@@ -4,16 +4,19 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Fault } from "../../recipe/fault.ts";
 import { type Layout, layoutOf } from "../../recipe/layout.ts";
 import { type EndpointStatus, endpointStatus } from "../../recipe/lifecycle.ts";
-import type { EndpointFacts, EndpointSpec } from "../../recipe/protocol.ts";
+import { type EndpointFacts, type EndpointSpec, endpointSpec } from "../../recipe/protocol.ts";
 import type { Context, Handler } from "../context.ts";
 import { readRecord, writeJson } from "../files.ts";
 import { withLock } from "../lock.ts";
+import { keepAgent } from "../own-copy.ts";
 import {
+  commandsLock,
   emptyStatus,
+  gatewayFiles,
   liveGateway,
-  privateFiles,
   readEndpoint,
   specDigest,
+  startingInPods,
   withoutGateway,
 } from "./endpoint-records.ts";
 import { ensureCertificate } from "./certificate.ts";
@@ -39,17 +42,27 @@ export async function declareEndpoint(
   const layout = layoutOf(dataDirectory);
   const files = layout.endpoint(spec.experiment);
   await mkdir(files.directory, { recursive: true, mode: 0o700 });
-  const { lock } = privateFiles(layout, spec.experiment);
   return withLock(
-    lock,
+    commandsLock(layout, spec.experiment),
     async () => {
       await ensureKey(files.key);
       const renewed = await ensureCertificate(layout, spec, tls);
-      await bringUp(layout, spec, { context, launch, renewed });
+      if (spec.gateway === "pod") await declareForPods(layout, spec);
+      else await bringUp(layout, spec, { context, launch, renewed });
       return factsOf(layout, spec.experiment);
     },
     { signal: context.signal },
   );
+}
+
+/** The cluster starts its Pods, and other ones when the spec has changed. A gateway of this host's own gives way. */
+async function declareForPods(layout: Layout, spec: EndpointSpec): Promise<void> {
+  const files = layout.endpoint(spec.experiment);
+  const before = await readRecord(files.spec, endpointSpec);
+  if (before !== undefined && before.gateway !== "pod") await stopGateway(layout, spec.experiment);
+  await keepAgent(files.agent);
+  await writeJson(files.spec, spec);
+  await writeJson(files.status, startingInPods(spec));
 }
 
 interface BringUp {
@@ -63,7 +76,7 @@ async function bringUp(layout: Layout, spec: EndpointSpec, { context, launch, re
   const { experiment, host, port } = spec;
   const files = layout.endpoint(experiment);
   const before = await readEndpoint(layout, experiment);
-  const live = await liveGateway(layout, experiment);
+  const live = await liveGateway(gatewayFiles(layout, experiment));
   const gaveUp = before?.facts.status.models.some(({ state }) => state === "failed") ?? false;
   if (live !== undefined && !gaveUp && !renewed) {
     if (live.spec === specDigest(spec)) return;
@@ -85,7 +98,8 @@ async function bringUp(layout: Layout, spec: EndpointSpec, { context, launch, re
 /** Until the live gateway says that it follows this spec. */
 async function waitForSpec(layout: Layout, spec: EndpointSpec, signal: AbortSignal): Promise<void> {
   const wanted = specDigest(spec);
-  for (let waited = 0; (await liveGateway(layout, spec.experiment))?.spec !== wanted; waited += 50) {
+  const own = gatewayFiles(layout, spec.experiment);
+  for (let waited = 0; (await liveGateway(own))?.spec !== wanted; waited += 50) {
     if (waited > 10_000) {
       throw new Fault({
         code: "gateway-failed",
@@ -130,7 +144,7 @@ export const endpointWait: Handler<"endpoint-wait"> = async ({ dataDirectory, ex
 
 async function refuseEndedRun(layout: Layout, { run, detail }: EndpointStatus): Promise<void> {
   const record = await readRunStatus(layout.run(run));
-  if (record?.state !== "failed" && record?.state !== "stopped") return;
+  if (record?.nextPod === true || (record?.state !== "failed" && record?.state !== "stopped")) return;
   throw new Fault({
     code: `run-${record.state}`,
     message: record.fault?.message ?? detail ?? `The run ${run} has ${record.state}.`,
@@ -150,8 +164,10 @@ export async function deleteEndpoint(
   const layout = layoutOf(dataDirectory);
   const files = layout.endpoint(experiment);
   if (!existsSync(files.directory)) return {};
-  return withLock(privateFiles(layout, experiment).lock, async () => {
-    await stopGateway(layout, experiment, patience);
+  return withLock(commandsLock(layout, experiment), async () => {
+    const spec = await readRecord(files.spec, endpointSpec);
+    // Pods are the cluster's to end.
+    if (spec?.gateway !== "pod") await stopGateway(layout, experiment, patience);
     const endpoint = await readEndpoint(layout, experiment);
     if (endpoint === undefined) return {};
     const { port } = endpoint.facts.status;
@@ -172,7 +188,7 @@ export async function deleteEndpoint(
 export const endpointRotateKey: Handler<"endpoint-rotate-key"> = async ({ dataDirectory, experiment }) => {
   const layout = layoutOf(dataDirectory);
   await factsOf(layout, experiment);
-  return withLock(privateFiles(layout, experiment).lock, async () => {
+  return withLock(commandsLock(layout, experiment), async () => {
     await rotateKey(layout.endpoint(experiment).key);
     return factsOf(layout, experiment);
   });

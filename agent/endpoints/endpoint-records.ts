@@ -12,17 +12,35 @@ import { readKey } from "./key.ts";
 import { readKeptPort, urlOf } from "./ports.ts";
 import { isRunning, processIdentity } from "../process-identity.ts";
 
-/** Further files of an endpoint that only the agent reads. */
-export function privateFiles(layout: Layout, experiment: string) {
-  const { directory } = layout.endpoint(experiment);
+/** Where a gateway in a Pod has the records about itself: there may be several of one endpoint, in Pods side by side. */
+export const recordsVariable = "TUNEUP_ENDPOINT_RECORDS";
+
+/**
+ * What a gateway writes about itself. `folder`: of a Pod's own; default: as the variable of its Pod says, else the endpoint's in the data
+ * directory. Key, spec and certificate always lie in the data directory.
+ */
+export function gatewayFiles(layout: Layout, experiment: string, folder = process.env[recordsVariable]) {
+  const files = layout.endpoint(experiment);
+  const directory = folder ?? files.directory;
+  const own = (path: string): string => `${directory}${path.slice(files.directory.length)}`;
   return {
+    directory,
+    /** EndpointStatus, as its gateway sees it. */
+    status: own(files.status),
+    log: own(files.log),
+    /** Held by the live gateway. */
+    lock: own(files.lock),
     /** GatewayRecord: the live (or last) gateway and its engines. */
     gateway: `${directory}/gateway.json`,
     /** The port that was found for `port: 0`. */
     port: `${directory}/port`,
-    /** Held while a command changes the endpoint. */
-    lock: `${directory}/commands.lock`,
   };
+}
+export type GatewayFiles = ReturnType<typeof gatewayFiles>;
+
+/** Held while a command changes the endpoint. */
+export function commandsLock(layout: Layout, experiment: string): string {
+  return `${layout.endpoint(experiment).directory}/commands.lock`;
 }
 
 /** `gateway.json`: written when the gateway listens and whenever its engines change. */
@@ -57,9 +75,7 @@ function sorted(value: unknown): unknown {
 const healing = 5000;
 
 /** The record of a gateway that lives; undefined if none does. */
-export async function liveGateway(layout: Layout, experiment: string): Promise<GatewayRecord | undefined> {
-  const { lock } = layout.endpoint(experiment);
-  const path = privateFiles(layout, experiment).gateway;
+export async function liveGateway({ lock, gateway: path }: GatewayFiles): Promise<GatewayRecord | undefined> {
   for (let waited = 0; ; waited += 200) {
     const record = await readRecord(path, gatewayRecord);
     if (record !== undefined && isRunning(record.gateway)) return record;
@@ -80,7 +96,7 @@ async function recordedStatus(path: string, lives: boolean): Promise<EndpointSta
 
 /**
  * An endpoint as it is now; undefined if it was never declared. A record that says it lives while no gateway does is
- * `down`, a torn one is made anew.
+ * `down`, a torn one is made anew. One in Pods is `starting`, unless this is one of them.
  */
 export async function readEndpoint(
   layout: Layout,
@@ -89,19 +105,16 @@ export async function readEndpoint(
   const files = layout.endpoint(experiment);
   const spec = await readRecord(files.spec, endpointSpec);
   if (spec === undefined) return undefined;
-  const live = await liveGateway(layout, experiment);
-  const recorded = await recordedStatus(files.status, live !== undefined);
-  const port = live?.port ?? recorded?.port ?? (spec.port || (await keptPort(layout, experiment)));
+  const own = gatewayFiles(layout, experiment);
+  const live = await liveGateway(own);
+  const recorded = await recordedStatus(own.status, live !== undefined);
+  const port = live?.port ?? recorded?.port ?? (spec.port || ((await readKeptPort(own.port)) ?? 0));
   const base = recorded ?? emptyStatus(spec, port);
-  const status = live === undefined ? whenDead(base) : { ...base, port };
+  const status = live === undefined ? withoutLive(spec, base) : { ...base, port };
   const models = status.models.map(({ id }) => id);
   const apiKey = (await readKey(files.key)) ?? "";
   const url = urlOf(spec.host, port, spec.tls !== undefined);
   return { spec, facts: { status, url, apiKey, models, ...(await certificateFacts(layout, spec)) } };
-}
-
-async function keptPort(layout: Layout, experiment: string): Promise<number> {
-  return (await readKeptPort(privateFiles(layout, experiment).port)) ?? 0;
 }
 
 /** The status without the process that is gone. */
@@ -109,15 +122,24 @@ export function withoutGateway(status: EndpointStatus): EndpointStatus {
   return Object.fromEntries(Object.entries(status).filter(([name]) => name !== "gatewayPid")) as EndpointStatus;
 }
 
-function whenDead(status: EndpointStatus): EndpointStatus {
+/** The status where no gateway lives here. One in a Pod can't be seen from elsewhere: it starts, as far as can be told. */
+function withoutLive(spec: EndpointSpec, status: EndpointStatus): EndpointStatus {
   const rest = withoutGateway(status);
   if (rest.state === "stopped") return rest;
+  if (spec.gateway === "pod") return startingInPods(spec);
   return {
     ...rest,
     state: "down",
     models: rest.models.map(({ id, failures }) => ({ id, failures, state: "down" as const })),
     detail: "The gateway does not run; `npx tuneup up` starts it.",
   };
+}
+
+/** An endpoint whose Pods are the cluster's to start. */
+export function startingInPods(spec: EndpointSpec): EndpointStatus {
+  const status = emptyStatus(spec, spec.port);
+  const detail = "Its Pods start.";
+  return { ...status, models: status.models.map((model) => ({ ...model, detail })), detail };
 }
 
 /** What is known of an endpoint from its spec alone. */

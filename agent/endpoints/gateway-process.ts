@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { type IncomingMessage, request as httpRequest } from "node:http";
-import { renameSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Fault } from "../../recipe/fault.ts";
@@ -10,8 +9,9 @@ import { readRecord } from "../files.ts";
 import { withLock } from "../lock.ts";
 import { isAlive, spawnDetachedAgent } from "../processes.ts";
 import { certificateFacts } from "./certificate.ts";
-import { gatewayRecord, type GatewayRecord, liveGateway, privateFiles } from "./endpoint-records.ts";
+import { gatewayFiles, gatewayRecord, type GatewayRecord, liveGateway } from "./endpoint-records.ts";
 import { lastLines } from "./engine-process.ts";
+import { rotateLog } from "./gateway-log.ts";
 import { pinnedRequest } from "./pinned-request.ts";
 import { findPort, isFree, keepPort, readKeptPort, takenFault, urlOf } from "./ports.ts";
 import { isRunning, type ProcessIdentity, signalProcess } from "../process-identity.ts";
@@ -29,7 +29,6 @@ export const launchDetached: LaunchGateway = (layout, experiment) =>
 const startLimit = 60_000;
 /** Drain and engines' ends take 10 s at most; then it is killed. */
 const stopLimit = 15_000;
-const logLimit = 8 * 1024 ** 2;
 
 /** Starts the gateway of a declared endpoint and waits until it listens. A `port` of 0 is found and kept. */
 export async function startGateway(layout: Layout, spec: EndpointSpec, launch: LaunchGateway): Promise<GatewayRecord> {
@@ -52,7 +51,7 @@ async function choosePort(layout: Layout, spec: EndpointSpec): Promise<number> {
     if (!(await isFree(spec.host, spec.port))) throw takenFault(spec.host, spec.port);
     return spec.port;
   }
-  const path = privateFiles(layout, spec.experiment).port;
+  const path = gatewayFiles(layout, spec.experiment).port;
   const kept = await readKeptPort(path);
   if (kept !== undefined && (await isFree(spec.host, kept))) return kept;
   const port = await findPort(spec.host);
@@ -68,7 +67,7 @@ async function launchAndWait(
 ): Promise<GatewayRecord | undefined> {
   const { experiment } = spec;
   const pid = launch(layout, experiment);
-  const path = privateFiles(layout, experiment).gateway;
+  const path = gatewayFiles(layout, experiment).gateway;
   const deadline = performance.now() + startLimit;
   const { certificate } = await certificateFacts(layout, spec);
   while (pid !== undefined && isAlive(pid) && performance.now() < deadline) {
@@ -102,9 +101,8 @@ async function isHealthy({ host, port }: GatewayRecord, certificate: string | un
 
 /** Ends the gateway, if one lives, and its engines: asked first, killed after `patience` ms. */
 export async function stopGateway(layout: Layout, experiment: string, patience = stopLimit): Promise<void> {
-  const record =
-    (await liveGateway(layout, experiment)) ??
-    (await readRecord(privateFiles(layout, experiment).gateway, gatewayRecord));
+  const files = gatewayFiles(layout, experiment);
+  const record = (await liveGateway(files)) ?? (await readRecord(files.gateway, gatewayRecord));
   if (record === undefined) return;
   if (signalProcess(record.gateway, "SIGTERM") && !(await hasEnded(record.gateway, patience))) {
     signalProcess(record.gateway, "SIGKILL");
@@ -120,9 +118,4 @@ async function hasEnded(identity: ProcessIdentity, within: number): Promise<bool
     await delay(50);
   }
   return true;
-}
-
-function rotateLog(path: string): void {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > logLimit) renameSync(path, `${path}.1`);
 }

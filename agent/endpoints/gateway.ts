@@ -9,10 +9,11 @@ import { readRecord } from "../files.ts";
 import { type HeldLock, waitForLock } from "../lock.ts";
 import { type KeyPair, readPair } from "./certificate.ts";
 import { endingError } from "./chat-route.ts";
-import { gatewayRecord, privateFiles } from "./endpoint-records.ts";
+import { gatewayFiles, gatewayRecord } from "./endpoint-records.ts";
 import { engineKinds } from "./engines/availability.ts";
 import type { EngineKind } from "./engines/engine-kind.ts";
 import { KeyCheck } from "./key.ts";
+import { logTo } from "./gateway-log.ts";
 import { Rate, WaitingRoom } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 import { readKeptPort, takenFault, urlOf } from "./ports.ts";
@@ -25,6 +26,8 @@ import { timingFrom, type Timing } from "./timing.ts";
 export interface GatewayOptions {
   readonly dataDirectory: string;
   readonly experiment: string;
+  /** Folder for what it writes about itself, where it is one of several. Default: the endpoint's, in the data directory. */
+  readonly records?: string;
   /** In place of the engine that the spec names; for tests. */
   readonly kind?: EngineKind;
   readonly timing?: Partial<Timing>;
@@ -44,10 +47,10 @@ export interface Gateway {
 /** Opens the gateway of a declared endpoint. Throws Fault if another one lives, or its port is taken. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const layout = layoutOf(options.dataDirectory);
-  const files = layout.endpoint(options.experiment);
-  const lock = await takeLock(files.lock, options.experiment);
+  const own = gatewayFiles(layout, options.experiment, options.records);
+  const lock = await takeLock(own.lock, options.experiment);
   try {
-    await endOrphans(privateFiles(layout, options.experiment).gateway);
+    await endOrphans(own.gateway);
     return await open(options, lock);
   } catch (thrown) {
     lock.release();
@@ -56,19 +59,20 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 async function open(options: GatewayOptions, lock: HeldLock): Promise<Gateway> {
-  const { dataDirectory, experiment } = options;
+  const { dataDirectory, experiment, log = sayWithTime } = options;
   const layout = layoutOf(dataDirectory);
   const files = layout.endpoint(experiment);
+  const own = gatewayFiles(layout, experiment, options.records);
   const timing = { ...timingFrom(process.env), ...options.timing };
-  const log = options.log ?? ((line: string) => console.log(`${new Date().toISOString()} ${line}`));
   let spec = await readSpec(files.spec, experiment);
-  const kept = await readKeptPort(privateFiles(layout, experiment).port);
+  const kept = await readKeptPort(own.port);
   const port = spec.port === 0 ? (kept ?? 0) : spec.port;
   const room = new WaitingRoom(spec.limits.queue);
   const rate = new Rate(spec.limits.requestsPerMinute);
   const metrics = new Metrics();
   const models: ServedModels = new ServedModels({
     dataDirectory,
+    folder: own.directory,
     spec,
     kind: options.kind ?? engineKinds[spec.engine],
     timing,
@@ -78,7 +82,7 @@ async function open(options: GatewayOptions, lock: HeldLock): Promise<Gateway> {
     onRestart: (engine) => metrics.restart(engine),
     ...(options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes }),
   });
-  const writer = new StatusWriter({ layout, port, models, spec: () => spec, log });
+  const writer = new StatusWriter({ files: own, port, models, spec: () => spec, log });
   const ending = { begun: false, over: new AbortController() };
   const tls = await pairOf(layout, spec);
   const server = createGatewayServer({
@@ -88,7 +92,8 @@ async function open(options: GatewayOptions, lock: HeldLock): Promise<Gateway> {
     loopback: isLoopback(spec.host),
     limits: () => spec.limits,
     status: () => writer.status(),
-    isEnding: () => ending.begun,
+    isEnding: () => ending.begun && options.records === undefined,
+    isLeaving: () => ending.begun && options.records !== undefined,
     ending: ending.over.signal,
   });
   await listen(server, spec.host, port);
@@ -113,6 +118,10 @@ async function open(options: GatewayOptions, lock: HeldLock): Promise<Gateway> {
       lock.release();
     },
   };
+}
+
+function sayWithTime(line: string): void {
+  console.log(`${new Date().toISOString()} ${line}`);
 }
 
 async function readSpec(path: string, experiment: string) {
@@ -177,19 +186,33 @@ async function drain(server: GatewayServer, patience: number, cutOff: () => void
   await closed;
 }
 
-/** `node agent.mjs serve --data-directory D --experiment E`: the gateway's own process, until SIGTERM. */
+/** Of the seconds between SIGTERM and SIGKILL that a Pod has, those that are kept for the end of the engines. */
+const secondsForEngines = 10;
+
+/**
+ * `node agent.mjs serve --data-directory D --experiment E [--records DIR [--grace S]]`: the gateway's own process, until SIGTERM. In a Pod
+ * its records lie in DIR, its log goes to stdout too, and answers under way have S, its terminationGracePeriodSeconds, less 10.
+ */
 export async function serve(argv: readonly string[]): Promise<void> {
+  const string = { type: "string" } as const;
   const { values } = parseArgs({
     args: [...argv],
-    options: { "data-directory": { type: "string" }, experiment: { type: "string" } },
+    options: { "data-directory": string, experiment: string, records: string, grace: string },
   });
-  const { "data-directory": dataDirectory, experiment } = values;
+  const { "data-directory": dataDirectory, experiment, records, grace } = values;
   if (dataDirectory === undefined || experiment === undefined) {
-    process.stderr.write("Expected: serve --data-directory DIRECTORY --experiment NAME\n");
+    process.stderr.write("Expected: serve --data-directory DIR --experiment NAME [--records DIR [--grace SECONDS]]\n");
     process.exitCode = 2;
     return;
   }
-  await runGateway({ dataDirectory, experiment });
+  const pod = records === undefined ? {} : podOptions(layoutOf(dataDirectory), experiment, records);
+  const timing =
+    grace === undefined ? {} : { timing: { drain: Math.max(0, Number(grace) - secondsForEngines) * 1000 } };
+  await runGateway({ dataDirectory, experiment, ...pod, ...timing });
+}
+
+function podOptions(layout: Layout, experiment: string, records: string) {
+  return { records, log: logTo(gatewayFiles(layout, experiment, records).log) };
 }
 
 /** Opens a gateway as this process' only work: SIGTERM and SIGINT end it, SIGHUP takes changed limits. */

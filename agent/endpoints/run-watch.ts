@@ -25,7 +25,12 @@ export async function lookAtRun(run: RunLayout): Promise<Outlook> {
   if (status === undefined) {
     return { complete: false, message: "The model is not trained yet: its run has not begun.", ended: false };
   }
-  return { complete: false, message: sentenceOf(status), ended: terminal.includes(status.state) };
+  return { complete: false, message: sentenceOf(status), ended: isOver(status) };
+}
+
+/** Does nothing work on it any more, and nothing will unless it is declared again? */
+export function isOver({ state, nextPod }: RunStatus): boolean {
+  return terminal.includes(state) && nextPod !== true;
 }
 
 /** The run's record as it is now: one whose supervisor is dead is `interrupted`. Undefined if missing or torn. */
@@ -54,6 +59,7 @@ function sentenceOf(status: RunStatus): string {
   const { state, step, totalSteps, secondsLeft, fault, detail } = status;
   const steps = totalSteps > 0 ? `step ${step} of ${totalSteps}` : `step ${step}`;
   const left = secondsLeft === undefined ? "" : `, ${minutes(secondsLeft)} left`;
+  if (status.nextPod === true) return `The model is not trained yet: ${steps}; its run waits for its next Pod.`;
   switch (state) {
     case "queued":
       return `The model waits to be trained${detail === undefined ? "." : `: ${detail}`}`;

@@ -13,6 +13,8 @@ import type { Timing } from "./timing.ts";
 
 export interface ServedModelsOptions {
   readonly dataDirectory: string;
+  /** Of the gateway's own: files and logs of its engines go there. */
+  readonly folder: string;
   readonly spec: EndpointSpec;
   readonly kind: EngineKind;
   readonly timing: Timing;
@@ -149,9 +151,8 @@ export class ServedModels {
   async #serve(): Promise<void> {
     await Promise.all(this.#engines.map((engine) => engine.stop()));
     this.#engines = [];
-    const { spec, kind, freeBytes } = this.#options;
+    const { spec, kind, folder, freeBytes } = this.#options;
     const { experiment, device } = spec;
-    const folder = this.#layout.endpoint(experiment).directory;
     const wrapper = await pythonScript(this.#layout, "serve");
     let plan = [[experiment], ["base"]];
     if (kind.sharesBase && spec.artifact === "adapter") {

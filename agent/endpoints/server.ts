@@ -25,6 +25,8 @@ export interface ServerOptions extends ChatRouteOptions {
   readonly log: (line: string) => void;
   /** Answers nothing but 503 any more. */
   readonly isEnding: () => boolean;
+  /** Answers on, and asks each client to connect anew: others of its kind answer as well. */
+  readonly isLeaving: () => boolean;
 }
 
 /** With or without TLS. */
@@ -136,6 +138,7 @@ async function exchange(
   const { metrics, log } = options;
   metrics.inFlight += 1;
   let status = 200;
+  if (options.isLeaving()) response.shouldKeepAlive = false;
   try {
     admit(request, route, options);
     await route?.answer({ request, response, facts });

@@ -1,15 +1,14 @@
 import { readFile } from "node:fs/promises";
-import type { Layout } from "../../recipe/layout.ts";
 import type { EndpointStatus } from "../../recipe/lifecycle.ts";
 import type { EndpointSpec } from "../../recipe/protocol.ts";
 import { writeAtomically } from "../files.ts";
-import { privateFiles, specDigest } from "./endpoint-records.ts";
 import { identityOf } from "../process-identity.ts";
+import { type GatewayFiles, specDigest } from "./endpoint-records.ts";
 import type { ServedModels } from "./served-models.ts";
 
 /** Keeps `status.json` and `gateway.json` true: one write at a time, and the last one has the last state. */
 export class StatusWriter {
-  readonly #layout: Layout;
+  readonly #files: GatewayFiles;
   readonly #port: number;
   readonly #models: ServedModels;
   readonly #spec: () => EndpointSpec;
@@ -21,13 +20,13 @@ export class StatusWriter {
   readonly #written = new Map<string, string>();
 
   constructor(options: {
-    readonly layout: Layout;
+    readonly files: GatewayFiles;
     readonly port: number;
     readonly models: ServedModels;
     readonly spec: () => EndpointSpec;
     readonly log: (line: string) => void;
   }) {
-    this.#layout = options.layout;
+    this.#files = options.files;
     this.#port = options.port;
     this.#models = options.models;
     this.#spec = options.spec;
@@ -92,8 +91,8 @@ export class StatusWriter {
           spec: specDigest(spec),
           engines,
         };
-        await this.#put(this.#layout.endpoint(spec.experiment).status, this.status());
-        await this.#put(privateFiles(this.#layout, spec.experiment).gateway, record);
+        await this.#put(this.#files.status, this.status());
+        await this.#put(this.#files.gateway, record);
       } catch (thrown) {
         // A full disk must not end the endpoint: it answers on, and the next change tries again.
         this.#log(`The status could not be written: ${(thrown as Error).message}`);

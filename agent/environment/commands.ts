@@ -16,19 +16,22 @@ import { environmentLock, environmentName } from "./identity.ts";
 import { createVenv, installPackages, installShare, selfTestSeconds } from "./install.ts";
 import { ensurePython } from "./own-python.ts";
 import { requireInWheels, routeOf } from "./pushed.ts";
-import { findEnvironment, readEnvironment } from "./read.ts";
+import { environmentOfImage, findEnvironment, readEnvironment } from "./read.ts";
 import { chooseRoute, type TorchRoute } from "./route.ts";
 import { ensureUv } from "./uv.ts";
 
 /** Builds the locked environment with its extras for the device, or finds it. `auto` is the GPU if nvidia-smi lists one. */
 export const environmentEnsure: Handler<"environment-ensure"> = async (input, context) => {
   const layout = layoutOf(input.dataDirectory);
-  const { gpus, trouble } = input.device === "cpu" ? { gpus: [] } : await findGpus();
+  const elsewhere = input.elsewhere === true && input.device !== "cpu";
+  const { gpus, trouble } = input.device === "cpu" || elsewhere ? { gpus: [] } : await findGpus();
   if (trouble !== undefined) throw brokenDriver(trouble);
-  const device = resolveDevice(input.device, gpus);
+  const device = elsewhere ? "cuda" : resolveDevice(input.device, gpus);
   const extras = input.extras ?? [];
   const lock = environmentLock(extras);
   const path = `${layout.env}/${environmentName(lock, device)}`;
+  const brought = (await readEnvironment(path)) === undefined ? await environmentOfImage(lock, device) : undefined;
+  if (brought !== undefined) return { ...brought, created: false };
   const pushed = input.wheels === undefined ? undefined : requireInWheels(input.wheels, layout);
   const { record, created } = await buildOnce(
     {
@@ -36,7 +39,7 @@ export const environmentEnsure: Handler<"environment-ensure"> = async (input, co
       lock: `${layout.locks}/env-${environmentName(lock, device)}`,
       what: "the Python environment",
       read: () => readEnvironment(path),
-      build: (folder) => build({ layout, folder, lock, device, gpus, extras, pushed }, context),
+      build: (folder) => build({ layout, folder, lock, device, gpus, extras, pushed, elsewhere }, context),
     },
     context,
   );
@@ -83,10 +86,12 @@ interface Plan {
   readonly extras: readonly Variant[];
   /** Folder of pushed packages, all that it is made of; undefined: they come from the index. */
   readonly pushed?: string | undefined;
+  /** The GPU is not this machine's: whoever trains finds out whether torch can use it. */
+  readonly elsewhere: boolean;
 }
 
 async function build(plan: Plan, context: Context): Promise<EnvironmentRecord> {
-  const { layout, folder, lock, device, gpus, extras, pushed } = plan;
+  const { layout, folder, lock, device, gpus, extras, pushed, elsewhere } = plan;
   const python = await ensurePython(layout, context, pushed);
   const ready = pushed === undefined ? undefined : routeOf(pushed, device);
   const uv = await ensureUv(layout, python, context, pushed);
@@ -94,13 +99,13 @@ async function build(plan: Plan, context: Context): Promise<EnvironmentRecord> {
   await createVenv({ folder, python, uv, pushed }, context);
   const route = ready ?? (await chooseRoute({ device, gpus, uv, python: python.path }, context));
   await installPackages({ folder, python, uv, route, extras, pushed }, context);
-  const tested = device === "cuda" ? "GPU" : "CPU";
+  const tested = elsewhere ? "cpu" : device;
   context.progress({
-    message: `testing the environment on the ${tested}`,
+    message: `testing the environment on the ${tested === "cuda" ? "GPU" : "CPU"}`,
     fraction: installShare,
     secondsLeft: selfTestSeconds,
   });
-  const facts = await selfTest({ layout, folder, device, gpus, extras }, context);
+  const facts = await selfTest({ layout, folder, device: tested, gpus, extras }, context);
   const bytes = await bytesBelow(folder);
   const completedAt = new Date().toISOString();
   const { deviceName, transformers, llamafactory, torch } = facts;
@@ -127,7 +132,7 @@ type SelfTestFacts = z.infer<typeof selfTestFacts>;
 
 /** Runs agent/python/selftest.py. Throws Fault `cuda-unusable` or `environment-broken`: a GPU that torch can't use is never left aside silently. */
 export async function selfTest(
-  { layout, folder, device, gpus, extras }: Omit<Plan, "lock" | "pushed">,
+  { layout, folder, device, gpus, extras }: Omit<Plan, "lock" | "pushed" | "elsewhere">,
   context: Context,
 ): Promise<SelfTestFacts> {
   const python = join(folder, "bin", "python");

@@ -58,6 +58,11 @@ export async function chooseRoute(
 ): Promise<TorchRoute> {
   if (process.platform === "darwin") return macos;
   const driver = gpus[0]?.driver;
+  if (device === "cuda" && driver === undefined) {
+    // uv's `auto` asks the driver of where it runs, and takes the CPU's build where there is none.
+    context.log("info", "torch comes from PyPI with its CUDA libraries: the GPU that it is for is not here.");
+    return pypi;
+  }
   const mirror = torchMirror(process.env);
   const own = device === "cpu" ? cpuIndex : cudaIndex;
   const index = mirror === undefined ? own : mirrorRoute(mirror, device, driver);

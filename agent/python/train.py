@@ -1,7 +1,7 @@
 """Trains one run with LLaMA-Factory inside this process, so that it can be stopped and continued without losing work.
 
-`train.py --run-directory DIR --attempt N [--resume CHECKPOINT] [--save-seconds S]`, started by the supervisor, reads the arguments from
-DIR/spec.json and appends its reports to DIR/reports.jsonl. SIGTERM or SIGINT: save a checkpoint after this step and
+`train.py --run-directory DIR --attempt N [--resume CHECKPOINT] [--save-seconds S]`, started by the supervisor (by torchrun where several
+train together; `--follow`: attempt and checkpoint are what rank 0 has), reads the arguments from DIR/spec.json and appends its reports to DIR/reports.jsonl. SIGTERM or SIGINT: save a checkpoint after this step and
 end. SIGUSR1: save a checkpoint and go on. LLaMA-Factory's own abort would write a final-looking adapter, exit 0 and
 keep no optimizer state.
 
@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 from train_guard import Guard, end_now
+from train_ranks import Ranks, SilentReports, load_on_numbered_cpus
 from train_reports import Reports
 
 
@@ -24,13 +25,19 @@ def main() -> int:
     os.umask(0o077)
     options = read_options()
     directory = Path(options.run_directory)
-    reports = Reports(directory / "reports.jsonl", options.attempt)
-    guard = Guard(directory, reports)
-    guard.take_lock()
+    ranks = Ranks()
+    if ranks.leads:
+        reports = Reports(directory / "reports.jsonl", options.attempt)
+    else:
+        reports = SilentReports(directory / "ranks", ranks.rank)
+    guard = Guard(directory, reports, ranks.together)
+    if ranks.leads:
+        guard.take_lock()
     guard.watch()
     reports.send("start", pid=os.getpid())
     try:
-        train(directory, options, reports, guard)
+        options.attempt, options.resume = ranks.share_launch(options.attempt, options.resume, options.follow)
+        train(directory, options, reports, guard, ranks)
         return 0
     except BaseException as error:
         traceback.print_exc()
@@ -46,10 +53,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--attempt", type=int, required=True)
     parser.add_argument("--resume")
     parser.add_argument("--save-seconds", type=float, default=600)
+    parser.add_argument("--follow", action="store_true")
     return parser.parse_args()
 
 
-def train(directory: Path, options: argparse.Namespace, reports: Reports, guard: Guard) -> None:
+def train(directory: Path, options: argparse.Namespace, reports, guard: Guard, ranks: Ranks) -> None:
     spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
     arguments = dict(spec["arguments"])
     # It would switch resuming off and delete the log.
@@ -61,7 +69,12 @@ def train(directory: Path, options: argparse.Namespace, reports: Reports, guard:
     keep = arguments.pop("save_total_limit", None) or 2
     # False, not None: with None LLaMA-Factory picks the highest checkpoint by itself, whether torn or not.
     arguments["resume_from_checkpoint"] = options.resume or False
-    one_gpu(spec["device"])
+    choose_devices(spec["device"], ranks)
+    if ranks.together and spec["device"] == "cpu":
+        arguments.setdefault("ddp_backend", "gloo")
+    if ranks.over_nodes:
+        # One node prepares the data for all: they share the disk that it is cached on.
+        arguments["data_shared_file_system"] = True
 
     reports.enter("importing")
     # Not at the top: this takes 15 s, and the lock and the signal handlers must be there before.
@@ -72,16 +85,20 @@ def train(directory: Path, options: argparse.Namespace, reports: Reports, guard:
     if spec["device"] == "cpu" and not arguments.get("bf16") and not arguments.get("pure_bf16"):
         compute_in_float32()
     end_at_last_step()
+    if ranks.together and spec["device"] == "cpu":
+        load_on_numbered_cpus()
     reports.enter("loading")
-    callback = RunCallback(reports, guard, keep=int(keep), save_seconds=options.save_seconds)
+    callback = RunCallback(reports, guard, ranks, keep=int(keep), save_seconds=options.save_seconds)
     run_exp(arguments, callbacks=[callback])
     callback.finish()
 
 
-def one_gpu(device: str) -> None:
-    """One process trains on one GPU: the first of those that we may use. torch is not imported yet."""
+def choose_devices(device: str, ranks: Ranks) -> None:
+    """One process trains on one GPU: the first of those that we may use; of several, each on that of its LOCAL_RANK. torch is not imported yet."""
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return
+    if ranks.together:
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[0]

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from train_checkpoints import mark_complete
+from train_ranks import NOTHING, SAVE, STOP
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import SaveStrategy, rotate_checkpoints
 
@@ -14,9 +15,10 @@ ALIVE_SECONDS = 10.0
 
 
 class RunCallback(TrainerCallback):
-    def __init__(self, reports, guard, keep: int, save_seconds: float) -> None:
+    def __init__(self, reports, guard, ranks, keep: int, save_seconds: float) -> None:
         self.reports = reports
         self.guard = guard
+        self.ranks = ranks
         self.keep = keep
         self.save_seconds = save_seconds
         self.saved_at = time.monotonic()
@@ -24,6 +26,8 @@ class RunCallback(TrainerCallback):
         # A checkpoint that is written but not yet marked: other callbacks write into it after us.
         self.unmarked = None
         self.asked = False
+        # All ranks have agreed to end after this step.
+        self.stopped = False
         self.only_model = None
         self.last = None
 
@@ -53,15 +57,23 @@ class RunCallback(TrainerCallback):
             self.guard.in_steps = False
             self.guard.stopping = False
             return
-        by_time = args.save_strategy != SaveStrategy.NO and now - self.saved_at >= self.save_seconds
-        if self.guard.stopping or self.guard.saving or by_time:
+        wish = self.ranks.agree(self.wish(args, now), args.device)
+        if wish != NOTHING:
             self.guard.saving = False
             self.asked = True
             control.should_save = True
             # What we ask for must be resumable, whatever the user's own checkpoints hold.
             self.only_model, args.save_only_model = args.save_only_model, False
-        if self.guard.stopping:
+        if wish == STOP:
+            self.stopped = True
             control.should_training_stop = True
+
+    def wish(self, args, now: float) -> int:
+        """What this rank alone would do after the step."""
+        if self.guard.stopping:
+            return STOP
+        by_time = args.save_strategy != SaveStrategy.NO and now - self.saved_at >= self.save_seconds
+        return SAVE if self.guard.saving or by_time else NOTHING
 
     def on_prediction_step(self, args, state, control, **kwargs):
         now = time.monotonic()
@@ -86,15 +98,14 @@ class RunCallback(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         self.saved_at = time.monotonic()
-        if args.should_save:
-            self.unmarked = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        self.unmarked = Path(args.output_dir) / f"checkpoint-{state.global_step}"
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.settle(args, state)
 
     def on_epoch_end(self, args, state, control, **kwargs):
         self.settle(args, state)
-        if self.guard.stopping and control.should_training_stop and state.global_step < state.max_steps:
+        if self.stopped and state.global_step < state.max_steps:
             self.guard.end_stopped()
 
     def on_train_end(self, args, state, control, **kwargs):
@@ -114,16 +125,21 @@ class RunCallback(TrainerCallback):
         if self.unmarked is None:
             return
         folder, self.unmarked = self.unmarked, None
-        size = mark_complete(folder, state.global_step, resumable)
-        self.reports.send(
-            "checkpoint", step=state.global_step, bytes=size, path=str(folder), resumable=resumable
-        )
-        rotate_checkpoints(
-            output_dir=args.output_dir,
-            save_total_limit=self.keep,
-            best_model_checkpoint=state.best_model_checkpoint,
-            use_mtime=True,
-        )
+        # Each rank writes a part of it.
+        self.ranks.wait_for_all()
+        if self.ranks.leads:
+            size = mark_complete(folder, state.global_step, resumable)
+            self.reports.send(
+                "checkpoint", step=state.global_step, bytes=size, path=str(folder), resumable=resumable
+            )
+            rotate_checkpoints(
+                output_dir=args.output_dir,
+                save_total_limit=self.keep,
+                best_model_checkpoint=state.best_model_checkpoint,
+                use_mtime=True,
+            )
+        # Nobody goes on, or ends, before it counts.
+        self.ranks.wait_for_all()
 
     def finish(self) -> None:
         """LLaMA-Factory came back: says whether all is done. Fewer steps than planned are early stopping's."""

@@ -23,10 +23,14 @@ LOCK_PATIENCE = 5.0
 
 
 class Guard:
-    def __init__(self, directory: Path, reports) -> None:
+    def __init__(self, directory: Path, reports, together: bool = False) -> None:
         self.directory = directory
         self.reports = reports
-        self.parent = int(os.environ.get("TUNEUP_PARENT_PID", os.getppid()))
+        # Several have torchrun between them and the supervisor. It passes on what it is asked; killed, it takes them with it.
+        self.together = together
+        ours = os.environ.get("TUNEUP_PARENT_PID", os.getppid())
+        self.parent = os.getppid() if together else int(ours)
+        self.end_with_parent = signal.SIGKILL if together else signal.SIGTERM
         self.stopping = False
         self.saving = False
         # Between the first and the last step a stop waits for the checkpoint; before, there is nothing to save.
@@ -66,14 +70,14 @@ class Guard:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.on_stop_request)
         if sys.platform.startswith("linux"):
-            ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, self.end_with_parent)
         # It may have died before the kernel was told, and there is no such promise elsewhere.
         threading.Thread(target=self.watch_parent, daemon=True).start()
 
     def watch_parent(self) -> None:
         while os.getppid() == self.parent:
             time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), self.end_with_parent)
 
     def on_save_request(self, number, frame) -> None:
         self.saving = True

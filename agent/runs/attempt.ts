@@ -5,9 +5,11 @@ import { isMissing, sizeOf, writeAtomically } from "../files.ts";
 import { type Checkpoint, removeAside, sortCheckpoints } from "./checkpoints.ts";
 import type { Fence } from "./fence.ts";
 import type { Journal } from "./journal.ts";
+import { isPodRun } from "./pod-run.ts";
 import { LineReader } from "./line-reader.ts";
 import { oomKills } from "./oom.ts";
 import { Pace } from "./pace.ts";
+import { causeOf } from "./ranks.ts";
 import { type ReportOf, timeOf, type TrainerReport, trainerReport } from "./reports.ts";
 import { StallWatch } from "./stall.ts";
 import { type Launch, lastLineOf, startTrainer, type Trainer, type TrainerCommand } from "./trainer.ts";
@@ -15,7 +17,7 @@ import type { Timing } from "./timing.ts";
 import type { TrainerEnd } from "./verdict.ts";
 
 /** What an attempt needs to know. */
-export interface AttemptPlan extends Pick<Launch, "layout" | "paths" | "spec"> {
+export interface AttemptPlan extends Pick<Launch, "layout" | "paths" | "spec" | "node"> {
   readonly journal: Journal;
   readonly trainer: TrainerCommand;
   readonly timing: Timing;
@@ -59,21 +61,23 @@ export class Attempt {
     this.#unloaded = await this.#prepare();
     const resume = this.#unloaded?.path;
     const reader = new LineReader(paths.reports, await sizeOf(paths.reports));
-    const { layout, spec } = this.#plan;
+    const { layout, spec, node } = this.#plan;
     const kills = await oomKills();
+    const launch = { layout, paths, spec, attempt: this.#number, resume, token: fence.token };
+    const times = { saveSeconds: timing.save / 1000, stopSeconds: timing.stopGrace / 1000 };
     const trainer = await startTrainer(
       command,
-      { layout, paths, spec, attempt: this.#number, resume, saveSeconds: timing.save / 1000, token: fence.token },
+      { ...launch, ...times, ...(node === undefined ? {} : { node }) },
       fence.guard,
     );
     this.#stall.started();
-    journal.update({ trainerPid: trainer.pid });
+    if (!isPodRun(spec)) journal.update({ trainerPid: trainer.pid });
     const { code, signal, notStarted } = await this.#follow(trainer, reader);
     journal.update({ trainerPid: undefined, secondsLeft: undefined, tokensPerSecond: undefined });
     return {
       code,
       signal,
-      fault: this.#fault,
+      fault: await causeOf(paths, this.#fault),
       ...(notStarted === undefined ? {} : { notStarted }),
       ...(this.#stalled === undefined ? {} : { stalled: this.#stalled }),
       oomKilled: kills !== (await oomKills()),
@@ -89,6 +93,7 @@ export class Attempt {
   /** Looks for the checkpoint to go on from and clears away what would be in its way. */
   async #prepare(): Promise<Checkpoint | undefined> {
     const { journal, paths, fence } = this.#plan;
+    await removeAside(paths.ranks, paths.trash, fence.guard);
     const { newest, quarantined } = await sortCheckpoints(paths, fence.guard);
     for (const { name, why } of quarantined) {
       await journal.event("note", `${name} is not complete (${why}): not used, moved to torn/`);

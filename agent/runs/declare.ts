@@ -4,14 +4,16 @@ import { stringify } from "yaml";
 import { canonicalJson } from "../../recipe/canonical.ts";
 import { Fault } from "../../recipe/fault.ts";
 import { type Layout, noAdapter } from "../../recipe/layout.ts";
-import type { RunStatus } from "../../recipe/lifecycle.ts";
+import type { RunManifest, RunStatus } from "../../recipe/lifecycle.ts";
 import { type RunSpec, runSpec } from "../../recipe/protocol.ts";
 import { appendLine, readRecord, writeAtomically, writeJson } from "../files.ts";
-import { isLocked, withLock } from "../lock.ts";
+import { isLocked, tryLock, withLock } from "../lock.ts";
+import { keepAgent } from "../own-copy.ts";
 import { issueToken } from "./fence.ts";
 import { Journal } from "./journal.ts";
 import { damageOf } from "./outputs.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
+import { isPodRun } from "./pod-run.ts";
 import { observeRun, readRun } from "./record.ts";
 import { bootIn, bootNow } from "./signals.ts";
 import { idle } from "./status-patch.ts";
@@ -36,10 +38,41 @@ export async function declareRun(
       requireAdapter(spec.arguments["adapter_name_or_path"]);
       await mkdir(paths.directory, { recursive: true, mode: 0o700 });
       await keepSpec(paths, spec);
-      return revive(layout, paths, start, "declared", "declared");
+      if (isPodRun(spec)) await keepAgent(layout.run(spec.run).agent);
+      return isPodRun(spec) ? await queuePodRun(paths) : await revive(layout, paths, start, "declared", "declared");
     },
     { signal },
   );
+}
+
+/**
+ * A run that its Pod will take up: `queued`, unless it is complete or a Pod works on it. Under the run's lock, so that a Pod that comes
+ * meanwhile waits for a moment.
+ */
+async function queuePodRun(paths: RunPaths): Promise<RunStatus> {
+  const lock = tryLock(paths.lock);
+  const { manifest, status } = (await readRun(paths)) ?? bug(paths);
+  if (lock === undefined) return status;
+  try {
+    const damage = manifest === undefined ? undefined : await damageOf(paths, manifest);
+    if (manifest !== undefined && damage === undefined) return completeSince(status, manifest);
+    const journal = new Journal(paths, status, rethrow);
+    if (damage !== undefined) await discardResult(paths, journal, damage);
+    await journal.event("declared", "declared");
+    await journal.enter("queued", "its Pod starts", { ...idle, endedAt: undefined, fault: undefined });
+    return journal.status;
+  } finally {
+    lock.release();
+  }
+}
+
+/** What declaring a complete run says. */
+export function completeSince(status: RunStatus, { completedAt }: RunManifest): RunStatus {
+  return { ...status, detail: `complete since ${completedAt}; it is not trained again` };
+}
+
+function rethrow(thrown: unknown): never {
+  throw thrown;
 }
 
 /** An adapter to go on from must be there before a minute is spent on loading the model. Throws Fault `adapter-missing`. */
@@ -83,13 +116,9 @@ export async function revive(
   const record = (await readRun(paths)) ?? bug(paths);
   const { manifest, status } = record;
   const damage = manifest === undefined ? undefined : await damageOf(paths, manifest);
-  if (manifest !== undefined && damage === undefined) {
-    return { ...status, detail: `complete since ${manifest.completedAt}; it is not trained again` };
-  }
+  if (manifest !== undefined && damage === undefined) return completeSince(status, manifest);
   if (isLocked(paths.lock)) return status;
-  const journal = new Journal(paths, status, (thrown) => {
-    throw thrown;
-  });
+  const journal = new Journal(paths, status, rethrow);
   if (damage !== undefined) await discardResult(paths, journal, damage);
   await journal.event(kind, why);
   // From here on no other supervisor writes, one included that was started before and is slow to come.
@@ -100,7 +129,7 @@ export async function revive(
 }
 
 /** What was reported of a damaged result proves nothing any more: the trainer makes it again, from its last checkpoint. */
-async function discardResult(paths: RunPaths, journal: Journal, damage: string): Promise<void> {
+export async function discardResult(paths: RunPaths, journal: Journal, damage: string): Promise<void> {
   await journal.event("note", `its result is damaged and is made again: ${damage}`);
   const { attempt } = journal.status;
   await appendLine(paths.reports, { at: new Date().toISOString(), attempt, kind: "repair" });

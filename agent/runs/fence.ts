@@ -25,10 +25,13 @@ export async function tokenOf(paths: RunPaths): Promise<string> {
  */
 export class Fence {
   readonly #paths: RunPaths;
+  readonly #exitCode: number;
   readonly token: string;
 
-  constructor(paths: RunPaths, token: string) {
+  /** `exitCode`: of a supervisor that finds itself taken over. */
+  constructor(paths: RunPaths, token: string, exitCode = 0) {
     this.#paths = paths;
+    this.#exitCode = exitCode;
     this.token = token;
   }
 
@@ -50,7 +53,7 @@ export class Fence {
     console.error(
       `${new Date().toISOString()} another supervisor has taken this run over: process ${process.pid} ends`,
     );
-    process.exit(0);
+    process.exit(this.#exitCode);
   };
 
   /** Gives signs of life from now on: the time of its own file changes. */

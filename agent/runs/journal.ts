@@ -20,6 +20,7 @@ export class Journal {
   readonly #onTrouble: (thrown: unknown) => void;
   readonly #guard: () => void;
   #status: RunStatus;
+  #listener: (status: RunStatus) => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -40,9 +41,15 @@ export class Journal {
     return this.#status;
   }
 
+  /** Tells each change of the status from now on. */
+  follow(listener: (status: RunStatus) => void): void {
+    this.#listener = listener;
+  }
+
   /** Changes the status now and the file soon. */
   update(patch: StatusPatch): void {
     this.#status = patched(this.#status, { ...patch, updatedAt: new Date().toISOString() });
+    this.#listener(this.#status);
     this.#timer ??= setTimeout(() => void this.flush(), statusInterval);
   }
 

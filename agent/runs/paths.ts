@@ -10,6 +10,8 @@ export interface RunPaths extends RunLayout {
   readonly trainerPid: string;
   /** Which process the supervisor is, as `ownRecord` says; valid as the trainer's. Its time is the supervisor's heartbeat. */
   readonly supervisorPid: string;
+  /** Why ranks other than the first ended, of the attempt that goes on: a report each. */
+  readonly ranks: string;
   /** Token of the supervisor that may write. Written by who starts one, before it does. */
   readonly token: string;
   /** Lock and process id of supervisors that were taken over, by their tokens: they may live, stopped. */
@@ -40,6 +42,7 @@ export function runPaths(layout: Layout, run: string): RunPaths {
     trainerLock: inside("trainer.lock"),
     trainerPid: inside("trainer.pid"),
     supervisorPid: inside("supervisor.pid"),
+    ranks: inside("ranks"),
     token: inside("supervisor.token"),
     fenced: inside("fenced"),
     supervisorLog: inside("supervisor.log"),

@@ -14,6 +14,7 @@ import { readLines, readRecord } from "../files.ts";
 import { isLocked } from "../lock.ts";
 import { isAlive } from "../processes.ts";
 import type { RunPaths } from "./paths.ts";
+import { isPodRun } from "./pod-run.ts";
 import { idle, patched } from "./status-patch.ts";
 import { standardTiming } from "./timing.ts";
 
@@ -43,13 +44,18 @@ export async function observeRun(paths: RunPaths): Promise<RunRecord | undefined
   // The lock first: a supervisor that ends in between has written its last word by then.
   const supervised = isLocked(paths.lock);
   const record = await readRun(paths);
-  if (record === undefined || supervised || isTerminal(record.status.state) || isStarting(record.status)) return record;
-  const detail = "nobody supervises it: declare it again to go on";
+  if (record === undefined || supervised || isTerminal(record.status.state) || isStarting(record)) return record;
+  const isPods = isPodRun(record.spec);
+  // The cluster takes its time: for an image, for a node with a GPU.
+  if (isPods && record.status.state === "queued") return record;
+  const detail = isPods ? "waits for its next Pod" : "nobody supervises it: declare it again to go on";
   return { ...record, status: patched(record.status, { ...idle, state: "interrupted", detail }) };
 }
 
 /** Its supervisor may not have come to its lock yet. */
-function isStarting(status: RunStatus): boolean {
+function isStarting({ spec, status }: RunRecord): boolean {
+  // In a Pod the lock is taken first, and the record changed under it.
+  if (isPodRun(spec)) return false;
   if (status.supervisorPid !== undefined && !isAlive(status.supervisorPid)) return false;
   // A clock that was set back must not make it start for an hour.
   return Math.abs(Date.now() - Date.parse(status.updatedAt)) < standardTiming.startGrace;

@@ -15,4 +15,5 @@ export const idle: StatusPatch = {
   trainerPid: undefined,
   secondsLeft: undefined,
   tokensPerSecond: undefined,
+  nextPod: undefined,
 };

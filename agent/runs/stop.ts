@@ -6,6 +6,7 @@ import { endFenced } from "./fence.ts";
 import { HeartbeatWatch } from "./heartbeat.ts";
 import { Journal } from "./journal.ts";
 import type { RunPaths } from "./paths.ts";
+import { isPodRun } from "./pod-run.ts";
 import { isTerminal, readRun } from "./record.ts";
 import { idle } from "./status-patch.ts";
 import { signalRecorded, signalTrainer } from "./signals.ts";
@@ -17,14 +18,17 @@ const supervisorExtra = 15_000;
 /**
  * Stops a run and returns its status when nobody works on it any more; null if there is none. A complete or failed run stays so.
  * The trainer saves a checkpoint first; what does not end within the grace is killed. A supervisor that gives no sign of life is
- * killed before: then the kernel asks its trainer to save.
+ * killed before: then the kernel asks its trainer to save. Who runs in a Pod can't be reached: the cluster is asked to end it, and here it is
+ * only waited for.
  */
 export async function stopRun(paths: RunPaths, timing: Timing, context: Context): Promise<RunStatus | null> {
-  if ((await readRun(paths)) === undefined) return null;
+  const record = await readRun(paths);
+  if (record === undefined) return null;
+  const isPods = isPodRun(record.spec);
   const asked = performance.now();
   const watch = new HeartbeatWatch(paths, timing);
   let [told, alone] = [-Infinity, asked];
-  context.progress({ message: "stopping: the trainer saves a checkpoint first" });
+  context.progress({ message: `stopping: ${isPods ? "its Pod" : "the trainer"} saves a checkpoint first` });
   for (;;) {
     context.signal.throwIfAborted();
     const supervised = isLocked(paths.lock);
@@ -40,7 +44,7 @@ export async function stopRun(paths: RunPaths, timing: Timing, context: Context)
     if (supervised) alone = now;
     const isHung = (await watch.look()) !== undefined || now - asked > timing.stopGrace + supervisorExtra;
     // Again each second: a process that was just started may not have listened yet.
-    if (now - told > 1000) {
+    if (!isPods && now - told > 1000) {
       told = now;
       if (supervised) await signalRecorded(paths.supervisorPid, isHung ? "SIGKILL" : "SIGTERM");
       else await signalTrainer(paths, now - alone > timing.stopGrace ? "SIGKILL" : "SIGTERM");
@@ -55,7 +59,8 @@ async function settle(paths: RunPaths): Promise<RunStatus | undefined> {
   if (lock === undefined) return undefined;
   try {
     const record = await readRun(paths);
-    if (record === undefined || isTerminal(record.status.state)) return record?.status;
+    if (record === undefined || (isTerminal(record.status.state) && record.status.nextPod !== true))
+      return record?.status;
     const journal = new Journal(paths, record.status, (thrown) => {
       throw thrown;
     });

@@ -19,6 +19,17 @@ export interface Launch {
   readonly saveSeconds: number;
   /** Its supervisor's: a trainer whose supervisor was taken over ends before it does anything. None where nobody supervises. */
   readonly token?: string;
+  /** Which node of several this is. Default: the first of one. */
+  readonly node?: NodePlace;
+  /** Seconds that ranks of several have to save and end when one of them ended. Default: 60. */
+  readonly stopSeconds?: number;
+}
+
+/** A node among several, and where the first one is met. */
+export interface NodePlace {
+  readonly rank: number;
+  readonly address: string;
+  readonly port: number;
 }
 
 /** A program with its words and its variables on top of the allow-listed ones. */
@@ -31,7 +42,9 @@ export interface TrainerProgram {
 /** How a trainer is started; tests have their own. */
 export type TrainerCommand = (launch: Launch) => Promise<TrainerProgram>;
 
-const scripts = ["train", "train_reports", "train_guard", "train_checkpoints", "train_callback"] as const;
+const scripts = [
+  ...["train", "train_reports", "train_guard", "train_checkpoints", "train_callback", "train_ranks", "train_launch"],
+] as const;
 
 /** LLaMA-Factory in the run's environment. Its files are kept with the run, as they were. */
 export const pythonTrainer: TrainerCommand = async (launch) => {
@@ -42,17 +55,21 @@ export const pythonTrainer: TrainerCommand = async (launch) => {
 };
 
 /** What starts a trainer: `tuneup render` shows it as well. */
-export function trainerProgram({ layout, paths, spec, attempt, resume, saveSeconds }: Launch): TrainerProgram {
+export function trainerProgram(launch: Launch): TrainerProgram {
+  const { layout, paths, spec, attempt, resume, saveSeconds } = launch;
   return {
     file: `${spec.environment}/bin/python`,
     words: [
+      ...launcherOf(launch),
       `${paths.scripts}/train.py`,
       ...["--run-directory", paths.directory],
       ...["--attempt", String(attempt)],
       ...["--save-seconds", String(saveSeconds)],
       ...(resume === undefined ? [] : ["--resume", resume]),
+      ...((launch.node?.rank ?? 0) === 0 ? [] : ["--follow"]),
     ],
     environment: {
+      ...(areSeveral(spec) ? networkVariables(spec) : {}),
       PYTHONUNBUFFERED: "1",
       PYTHONUTF8: "1",
       PYTHONNOUSERSITE: "1",
@@ -74,6 +91,38 @@ export function trainerProgram({ layout, paths, spec, attempt, resume, saveSecon
       TORCHINDUCTOR_CACHE_DIR: `${layout.root}/cache/torchinductor`,
     },
   };
+}
+
+function areSeveral({ processes }: RunSpec): boolean {
+  return processes !== undefined && processes.nodes * processes.perNode > 1;
+}
+
+/** Nodes come up one after the other; as long as images are pulled, the first one waits. Seconds. */
+const meetingPatience = 1800;
+
+/** What starts the processes of this node where there are several; nothing where there is one. */
+function launcherOf({ spec, paths, node, stopSeconds = 60 }: Launch): string[] {
+  if (spec.processes === undefined || !areSeveral(spec)) return [];
+  const { nodes, perNode } = spec.processes;
+  const { rank, address, port } = node ?? { rank: 0, address: "127.0.0.1", port: 29400 };
+  const meeting =
+    nodes === 1
+      ? ["--standalone", "--local-addr=127.0.0.1"]
+      : [
+          ...[`--nnodes=${nodes}`, `--node-rank=${rank}`, `--master-addr=${address}`, `--master-port=${port}`],
+          `--rdzv-conf=timeout=${meetingPatience}`,
+        ];
+  const ends = ["--max-restarts=0", `--shutdown-timeout=${Math.ceil(stopSeconds)}`];
+  return [`${paths.scripts}/train_launch.py`, ...meeting, `--nproc-per-node=${perNode}`, ...ends];
+}
+
+/** How processes reach each other, as it was set for their Pods. On one machine they do so by loopback, whatever it is called. */
+function networkVariables({ processes }: RunSpec): Record<string, string> {
+  const set = Object.entries(process.env).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && /^(NCCL|GLOO|UCX|FI)_/.test(entry[0]),
+  );
+  const loopback = process.platform === "linux" && processes?.nodes === 1 ? { GLOO_SOCKET_IFNAME: "lo" } : {};
+  return { ...loopback, ...Object.fromEntries(set) };
 }
 
 /** A started trainer. */

@@ -114,6 +114,17 @@ const goneGpu = /no CUDA-capable device|CUDA driver initialization failed|No CUD
 const userTypes =
   /^(ValueError|KeyError|TypeError|IndexError|AttributeError|AssertionError|NotImplementedError|ImportError|ModuleNotFoundError|FileNotFoundError|PermissionError|UnicodeDecodeError|JSONDecodeError|SafetensorError|DatasetGenerationError|DataFilesNotFoundError|ArrowInvalid|ArrowTypeError|CastError|SystemExit)$/;
 
+/** Does the exception only say that another of the processes that train together is gone? */
+export function lostPeer({ type, message }: Pick<ReportOf<"fault">, "type" | "message">): boolean {
+  const types = /^Dist(Backend|Network|Store)?Error$/;
+  return (
+    types.test(type) ||
+    /Connection (closed|reset) by peer|Broken pipe|remote process exited|gloo.*(timed out|closed)|NCCL (communicator was aborted|error)/i.test(
+      message,
+    )
+  );
+}
+
 /** Where it was, in words. */
 function when({ phase, step }: { readonly phase?: string; readonly step: number }): string {
   return phase === undefined || phase === "training" ? `at step ${step + 1}` : `while ${phase}`;
@@ -125,6 +136,9 @@ function judgeException(fault: ReportOf<"fault">, device: TrainerEnd["device"]):
   if (/OutOfMemoryError/.test(type) || /out of memory/i.test(message) || type === "MemoryError") {
     const where = /CUDA|GPU/i.test(message) ? "The GPU" : "The machine";
     return never("out-of-memory", `${where} ran out of memory at step ${step + 1}: ${message}`, { next: memoryNext });
+  }
+  if (lostPeer(fault)) {
+    return always("process-lost", `A process of the training was lost at step ${step + 1}: ${message}`);
   }
   const isGone = type === "GpuMissing" || goneGpu.test(message);
   if (lostGpu.test(message) || (isGone && device !== "cpu")) {
@@ -149,6 +163,6 @@ function always(code: string, message: string): Verdict {
 }
 
 /** Is it the same failure at the same step as the last one? */
-export function isSame(a: Verdict, b: Verdict): boolean {
-  return a.fault.code === b.fault.code && a.fault.message === b.fault.message;
+export function isSame(a: Pick<FaultFacts, "code" | "message">, b: Pick<FaultFacts, "code" | "message">): boolean {
+  return a.code === b.code && a.message === b.message;
 }

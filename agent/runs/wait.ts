@@ -7,6 +7,7 @@ import type { Context } from "../context.ts";
 import { reviveRun, type StartSupervisor } from "./declare.ts";
 import { runPaths } from "./paths.ts";
 import { HeartbeatWatch } from "./heartbeat.ts";
+import { isPodRun } from "./pod-run.ts";
 import { observeRun } from "./record.ts";
 import { takeOver } from "./takeover.ts";
 import type { Timing } from "./timing.ts";
@@ -18,7 +19,8 @@ const mostRevivals = 5;
 
 /**
  * Follows a run with progress until it is complete. A dead supervisor is started again, and one that gives no sign of life is taken
- * over. Aborting ends the waiting, never the run.
+ * over. A run in a Pod is only followed: the cluster starts its Pods, and `stopped`, `failed` and `interrupted` are no end while it may
+ * start another. Aborting ends the waiting, never the run.
  * Throws the run's Fault if it failed, `run-stopped` if somebody stopped it, `run-unknown` if it was never declared.
  */
 export async function waitForRun(
@@ -37,15 +39,16 @@ export async function waitForRun(
     if (record === undefined) {
       throw new Fault({ code: "run-unknown", message: `No run ${run} was declared in ${layout.root}.` });
     }
-    const { status, manifest } = record;
+    const { spec, status, manifest } = record;
+    const isPods = isPodRun(spec);
     if (status.state === "complete" && manifest !== undefined) return { status, manifest };
-    if (status.state === "failed" || status.state === "stopped") throw faultOf(status);
-    if (status.state === "interrupted") {
+    if ((status.state === "failed" || status.state === "stopped") && status.nextPod !== true) throw faultOf(status);
+    if (status.state === "interrupted" && !isPods) {
       if (++revivals > mostRevivals) throw hopeless(run, paths.supervisorLog);
       context.log("warning", `Run ${run} had no supervisor; a new one goes on from its last checkpoint.`);
       await reviveRun(layout, run, start, context.signal);
     }
-    const sign = await watch.look();
+    const sign = isPods ? undefined : await watch.look();
     if (sign !== undefined && (await takeOver(layout, run, sign, start, context.signal))) {
       if (++revivals > mostRevivals) throw hopeless(run, paths.supervisorLog);
       context.log(

@@ -10,7 +10,7 @@ import {
   endpointRotateKey,
   endpointWait,
 } from "../../../agent/endpoints/commands.ts";
-import { gatewayRecord, privateFiles } from "../../../agent/endpoints/endpoint-records.ts";
+import { gatewayFiles, gatewayRecord } from "../../../agent/endpoints/endpoint-records.ts";
 import { keepPort, privatePort } from "../../../agent/endpoints/ports.ts";
 import type { Context } from "../../../agent/context.ts";
 import { readRecord } from "../../../agent/files.ts";
@@ -29,7 +29,7 @@ beforeEach(async () => {
   fixture = await EndpointFixture.create();
   await fixture.pretendEnvironment();
   // Other tests look for a port from 8400 on at the same time.
-  await keepPort(privateFiles(fixture.layout, fixture.experiment).port, await privatePort());
+  await keepPort(gatewayFiles(fixture.layout, fixture.experiment).port, await privatePort());
   const messages: string[] = [];
   const { signal } = new AbortController();
   launches = 0;
@@ -64,7 +64,7 @@ function chat({ url, apiKey }: EndpointFacts): Promise<Response> {
 }
 
 async function gatewayPid(): Promise<number> {
-  const record = await readRecord(privateFiles(fixture.layout, fixture.experiment).gateway, gatewayRecord);
+  const record = await readRecord(gatewayFiles(fixture.layout, fixture.experiment).gateway, gatewayRecord);
   return record!.gateway.pid;
 }
 
@@ -187,7 +187,7 @@ describe("endpoint-declare", () => {
 
     it("finds another where any will do", async () => {
       await mkdir(files().directory, { recursive: true });
-      await writeFile(privateFiles(fixture.layout, fixture.experiment).port, `${port}\n`);
+      await writeFile(gatewayFiles(fixture.layout, fixture.experiment).port, `${port}\n`);
       const facts = await declare();
       expect(facts.status.port).not.toBe(port);
       expect(facts.status.port).toBeGreaterThanOrEqual(8400);

@@ -6,7 +6,7 @@ import type { EngineKind } from "../../../agent/endpoints/engines/engine-kind.ts
 import { type Gateway, openGateway } from "../../../agent/endpoints/gateway.ts";
 import { ensureKey } from "../../../agent/endpoints/key.ts";
 import { keepPort, privatePort } from "../../../agent/endpoints/ports.ts";
-import { privateFiles } from "../../../agent/endpoints/endpoint-records.ts";
+import { gatewayFiles } from "../../../agent/endpoints/endpoint-records.ts";
 import type { Timing } from "../../../agent/endpoints/timing.ts";
 import { writeJson } from "../../../agent/files.ts";
 import { type Layout, layoutOf } from "../../../recipe/layout.ts";
@@ -204,7 +204,7 @@ export async function startGatewayForTest(options: TestGatewayOptions = {}): Pro
   await fixture.behave(options.behaviour ?? {});
   await (options.training === true ? fixture.trainRun() : fixture.completeRun());
   await writeJson(files.spec, fixture.spec(options.spec));
-  await keepPort(privateFiles(layout, experiment).port, await privatePort());
+  await keepPort(gatewayFiles(layout, experiment).port, await privatePort());
   const apiKey = await ensureKey(files.key);
   await options.prepare?.(fixture);
   const lines: string[] = [];

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { closeSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ensureKey } from "../../../agent/endpoints/key.ts";
-import { privateFiles } from "../../../agent/endpoints/endpoint-records.ts";
+import { gatewayFiles } from "../../../agent/endpoints/endpoint-records.ts";
 import { keepPort, privatePort } from "../../../agent/endpoints/ports.ts";
 import { writeJson } from "../../../agent/files.ts";
 import { childEnvironment } from "../../../agent/processes.ts";
@@ -45,7 +45,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   await fixture.completeRun();
   await writeJson(files.spec, fixture.spec({ limits: options.limits }));
   const port = await privatePort();
-  await keepPort(privateFiles(layout, experiment).port, port);
+  await keepPort(gatewayFiles(layout, experiment).port, port);
   const apiKey = await ensureKey(files.key);
   const child = launch(fixture, options.places);
   const url = `http://127.0.0.1:${port}`;

@@ -11,7 +11,7 @@ import { X509Certificate } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ensureCertificate, type KeyPair, readPair } from "../../../agent/endpoints/certificate.ts";
 import { declareEndpoint, endpointDelete, endpointRead, endpointWait } from "../../../agent/endpoints/commands.ts";
-import { gatewayRecord, privateFiles } from "../../../agent/endpoints/endpoint-records.ts";
+import { gatewayFiles, gatewayRecord } from "../../../agent/endpoints/endpoint-records.ts";
 import { keepPort, privatePort } from "../../../agent/endpoints/ports.ts";
 import type { Context } from "../../../agent/context.ts";
 import { filesBelow, readRecord } from "../../../agent/files.ts";
@@ -32,7 +32,7 @@ let fixture: EndpointFixture;
 beforeEach(async () => {
   fixture = await EndpointFixture.create();
   await fixture.pretendEnvironment();
-  await keepPort(privateFiles(fixture.layout, fixture.experiment).port, await privatePort());
+  await keepPort(gatewayFiles(fixture.layout, fixture.experiment).port, await privatePort());
   await fixture.completeRun();
 });
 afterEach(async () => {
@@ -53,7 +53,7 @@ function declare(changes: Partial<EndpointSpec>, tls?: KeyPair): Promise<Endpoin
 async function otherPair(): Promise<KeyPair> {
   await using other = await EndpointFixture.create();
   const spec = other.spec({ tls: "self-signed" });
-  await keepPort(privateFiles(other.layout, other.experiment).port, 1);
+  await keepPort(gatewayFiles(other.layout, other.experiment).port, 1);
   await ensureCertificate(other.layout, spec);
   return (await readPair(other.layout, spec))!;
 }
@@ -61,7 +61,7 @@ async function otherPair(): Promise<KeyPair> {
 const fingerprintOf = (certificate: string) => new X509Certificate(certificate).fingerprint256;
 
 async function gatewayPid(): Promise<number> {
-  return (await readRecord(privateFiles(fixture.layout, fixture.experiment).gateway, gatewayRecord))!.gateway.pid;
+  return (await readRecord(gatewayFiles(fixture.layout, fixture.experiment).gateway, gatewayRecord))!.gateway.pid;
 }
 
 /** The whole answer to a question, streamed. */
