@@ -48,7 +48,8 @@ export interface Host {
   push(freight: Freight, options?: CommandOptions): Promise<void>;
   /** Brings the files here, goes on where an earlier try ended, and checks them. */
   fetch(freight: Freight, options?: CommandOptions): Promise<void>;
-  tunnel(port: number): Promise<Tunnel>;
+  /** `experiment`: whose port it is, where endpoints are not told apart by their ports. */
+  tunnel(port: number, experiment?: string): Promise<Tunnel>;
   /** Ends what was opened to reach it: after that no connection is open. */
   close(): Promise<void>;
 }

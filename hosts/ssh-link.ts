@@ -1,36 +1,40 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
-import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { SshHostSpec } from "../recipe/host.ts";
-import { fingerprintIn, sshFailed, sshFault, sshMissing } from "./ssh-faults.ts";
-import {
-  controlSocket,
-  followerWords,
-  masterWords,
-  quoted,
-  reachWords,
-  type SshTiming,
-  sshTiming,
-} from "./ssh-options.ts";
-
-/** A command that runs on the host. */
-export type SshChild = ChildProcessByStdio<Writable, Readable, Readable>;
+import type { Fault } from "../recipe/fault.ts";
+import type { Tunnel } from "./host.ts";
+import type { RemoteLink } from "./remote-link.ts";
+import { quoted } from "./shell-words.ts";
+import { fingerprintIn, isPassing, sshFailed, sshFault, sshMissing } from "./ssh-faults.ts";
+import { controlSocket, followerWords, masterWords, reachWords, type SshTiming, sshTiming } from "./ssh-options.ts";
+import type { SshChild } from "./ssh-child.ts";
+import { openTunnel } from "./ssh-tunnel.ts";
 
 /** Ends with its stdin, and ends the connection that it came by: ssh would wait for those who still speak through the tunnel. */
 const untilLeft = "cat >/dev/null; kill $PPID 2>/dev/null";
 
 /** The way to one host by OpenSSH: one connection that is kept, and commands over it. */
-export class SshLink {
+export class SshLink implements RemoteLink {
   readonly spec: SshHostSpec;
   readonly timing: SshTiming;
+  readonly description: string;
+  readonly property = "compute.host";
+  readonly dataDirectory: string;
+  readonly offline: boolean;
+  readonly nodeAdvice = "Install Node 24 there so that `ssh HOST node --version` says v24, or let it reach PyPI.";
+  readonly patience: number;
   readonly #socket: string;
   readonly #reach: readonly string[];
 
   constructor(spec: SshHostSpec) {
     this.spec = spec;
     this.timing = sshTiming(process.env);
+    this.description = spec.address;
+    this.dataDirectory = spec.dataDirectory;
+    this.offline = spec.offline === true;
+    this.patience = this.timing.patience;
     this.#socket = controlSocket(spec, process.env);
     this.#reach = reachWords(spec, this.timing);
   }
@@ -86,13 +90,25 @@ export class SshLink {
     ) as SshChild;
   }
 
+  tunnel(port: number): Promise<Tunnel> {
+    return openTunnel(this, port);
+  }
+
+  isLost(code: number | null): boolean {
+    return code === sshFailed || code === null;
+  }
+
+  isPassing(fault: Fault): boolean {
+    return isPassing(fault);
+  }
+
   /** Ends the kept connection, if there is one, as soon as no other process of ours is at work on it. */
   async close(): Promise<void> {
     await this.#control("stop");
   }
 
   /** What ssh said, as a Fault; for a host key that is not accepted with the key that the host shows. */
-  async fault(stderr: string) {
+  async fault(stderr: string): Promise<Fault> {
     const isKey = /Host key verification failed|HOST IDENTIFICATION HAS CHANGED|host key is known/.test(stderr);
     const { address } = this.spec;
     return sshFault(address, shownCommand(this.spec), stderr, isKey ? await this.#fingerprint() : undefined);

@@ -86,8 +86,3 @@ export function controlSocket(spec: SshHostSpec, environment: Readonly<Record<st
     next: "Remove it, or set XDG_RUNTIME_DIR to a folder of your own.",
   });
 }
-
-/** A word as every usual shell of the other end takes it. */
-export function quoted(word: string): string {
-  return /^[\w@%+=:,./~-]+$/.test(word) && !word.startsWith("~") ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-}

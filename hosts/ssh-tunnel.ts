@@ -1,8 +1,17 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Fault } from "../recipe/fault.ts";
 import type { Tunnel } from "./host.ts";
-import type { SshChild, SshLink } from "./ssh-link.ts";
+import type { SshChild } from "./ssh-child.ts";
+
+/** What opens a tunnel. */
+interface Forwarder {
+  /** A port of the host's loopback on this machine's `port`, as long as the process lives. */
+  forward(port: number, there: number): SshChild;
+  /** What ssh said, as a Fault. */
+  fault(stderr: string): Promise<Fault>;
+}
 
 /** Between two looks whether a tunnel is open, and two tries to open it. */
 const pollMs = 100;
@@ -12,7 +21,7 @@ const retryMs = 1000;
  * Opens a tunnel to a port of the host's loopback. It is opened again when the connection is
  * lost. Throws the Faults of ssh-faults.ts where it can't be opened the first time.
  */
-export async function openTunnel(link: SshLink, there: number): Promise<Tunnel> {
+export async function openTunnel(link: Forwarder, there: number): Promise<Tunnel> {
   // Not the host's own number: every endpoint begins at the same, and two tunnels that open at once would both find it free.
   const port = await anyFree();
   const closing = new AbortController();
@@ -34,7 +43,7 @@ export async function openTunnel(link: SshLink, there: number): Promise<Tunnel> 
   };
 }
 
-async function again(link: SshLink, port: number, there: number, signal: AbortSignal): Promise<SshChild> {
+async function again(link: Forwarder, port: number, there: number, signal: AbortSignal): Promise<SshChild> {
   for (;;) {
     await delay(retryMs, undefined, { signal }).catch(() => undefined);
     const child = link.forward(port, there);
@@ -44,7 +53,7 @@ async function again(link: SshLink, port: number, there: number, signal: AbortSi
   }
 }
 
-async function opened(link: SshLink, port: number, there: number): Promise<SshChild> {
+async function opened(link: Forwarder, port: number, there: number): Promise<SshChild> {
   const child = link.forward(port, there);
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));

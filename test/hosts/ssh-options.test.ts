@@ -3,7 +3,8 @@ import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { controlSocket, quoted, reachWords, sshTiming } from "../../hosts/ssh-options.ts";
+import { quoted } from "../../hosts/shell-words.ts";
+import { controlSocket, reachWords, sshTiming } from "../../hosts/ssh-options.ts";
 
 const spec = { kind: "ssh", address: "gpu", dataDirectory: "~/data" } as const;
 

@@ -1,0 +1,134 @@
+import type { V1Node, V1PersistentVolumeClaim, V1Taint } from "@kubernetes/client-node";
+import { Fault } from "../recipe/fault.ts";
+import type { KubernetesHostSpec, Toleration } from "../recipe/host.ts";
+import { amountOf } from "../recipe/kubernetes/config.ts";
+import type { CommandInput, CommandOutput } from "../recipe/protocol.ts";
+import type { Cluster } from "./kubernetes-cluster.ts";
+import { trainers } from "./kubernetes-training.ts";
+
+type Facts = CommandOutput<"preflight">;
+
+/** A GPU of which nothing is known: of no memory, and no driver. */
+const unknownGpu = { name: "GPU", memoryBytes: 0, driver: "" };
+
+/** Kubeflow Trainer v2 with JobSet, as its documentation installs it. */
+const trainerManifests = "https://github.com/kubeflow/trainer.git/manifests/overlays/manager?ref=v2.0.0";
+
+const standardClass = "storageclass.kubernetes.io/is-default-class";
+
+/**
+ * Facts of a place on a cluster, by its API alone and without making anything there: of the node that has most GPUs, then most memory,
+ * among those that the Pods may be on. What can't be known before a Pod runs is not claimed: `environment` is null, 0 bytes of memory are
+ * an unknown amount. `claim`: the claim if it is there.
+ */
+export async function surveyCluster(
+  cluster: Cluster,
+  spec: KubernetesHostSpec,
+  claim: V1PersistentVolumeClaim | undefined,
+  { port }: CommandInput<"preflight">,
+): Promise<Facts> {
+  if (spec.machines !== undefined) await requireTrainer(cluster);
+  const [nodes, unwritable] = await Promise.all([fittingNodes(cluster, spec), claimTrouble(cluster, spec, claim)]);
+  const node = nodes?.toSorted((a, b) => gpuCount(b, spec) - gpuCount(a, spec) || memoryOf(b) - memoryOf(a))[0];
+  return {
+    platform: "linux",
+    arch: node?.status?.nodeInfo?.architecture === "arm64" ? "arm64" : "x64",
+    cores: Math.max(1, Math.floor(amountOf(node?.status?.allocatable?.["cpu"] ?? "1"))),
+    memoryBytes: node === undefined ? 0 : memoryOf(node),
+    memoryFreeBytes: node === undefined ? 0 : memoryOf(node),
+    diskFreeBytes: amountOf(claim?.status?.capacity?.["storage"] ?? "") || spec.claimBytes,
+    ...(unwritable === undefined ? {} : { unwritable }),
+    // The image's; a Pod tells which.
+    python: { path: "python3", version: "as the image has it" },
+    // An autoscaler may bring a node that is not there yet.
+    gpus: node === undefined ? [unknownGpu] : gpusOf(node, spec),
+    // A Pod's ports are its own.
+    ...(port === undefined ? {} : { port: "free" as const }),
+    environment: null,
+  };
+}
+
+/** Throws Fault `trainer-missing` where the cluster does not know TrainJobs. */
+async function requireTrainer(cluster: Cluster): Promise<void> {
+  const request = { ...trainers, namespace: cluster.where.namespace, limit: 1 };
+  if ((await cluster.find(cluster.custom.listNamespacedCustomObject(request) as Promise<unknown>)) !== undefined)
+    return;
+  throw new Fault({
+    code: "trainer-missing",
+    property: "compute.nodes",
+    message: "several machines train together by Kubeflow Trainer, which the cluster does not have (no kind TrainJob).",
+    next: `Install it: kubectl apply --server-side -k "${trainerManifests}"`,
+  });
+}
+
+/** Nodes that the Pods may be on; undefined where who asks may not see nodes. */
+async function fittingNodes(cluster: Cluster, spec: KubernetesHostSpec): Promise<V1Node[] | undefined> {
+  const { nodeSelector = {}, tolerations = [] } = spec;
+  const nodes = await unlessForbidden(cluster.ask(cluster.core.listNode()));
+  return nodes?.items.filter(
+    ({ metadata, spec: given, status }) =>
+      given?.unschedulable !== true &&
+      status?.conditions?.find(({ type }) => type === "Ready")?.status === "True" &&
+      Object.entries(nodeSelector).every(([label, value]) => metadata?.labels?.[label] === value) &&
+      (given?.taints ?? []).every((taint) => taint.effect === "PreferNoSchedule" || isTolerated(taint, tolerations)),
+  );
+}
+
+function isTolerated({ key, value, effect }: V1Taint, tolerations: readonly Toleration[]): boolean {
+  return tolerations.some(
+    (one) =>
+      (one.effect === undefined || one.effect === effect) &&
+      (one.key === undefined || one.key === key) &&
+      (one.operator === "Exists" || (one.value ?? "") === (value ?? "")),
+  );
+}
+
+function memoryOf({ status }: V1Node): number {
+  return amountOf(status?.allocatable?.["memory"] ?? "") || 0;
+}
+
+function gpuCount({ status }: V1Node, { gpuResource }: KubernetesHostSpec): number {
+  return Number(status?.allocatable?.[gpuResource] ?? 0) || 0;
+}
+
+/** As NVIDIA's feature discovery labels the node, where it runs. */
+function gpusOf(node: V1Node, spec: KubernetesHostSpec): Facts["gpus"] {
+  const labels = node.metadata?.labels ?? {};
+  const gpu = {
+    name: labels["nvidia.com/gpu.product"]?.replaceAll("-", " ") ?? unknownGpu.name,
+    memoryBytes: (Number(labels["nvidia.com/gpu.memory"] ?? 0) || 0) * 2 ** 20,
+    driver: labels["nvidia.com/cuda.driver-version.full"] ?? unknownGpu.driver,
+  };
+  return Array.from({ length: gpuCount(node, spec) }, () => gpu);
+}
+
+/** Why the volume will not be there, in words; undefined as far as is known. */
+async function claimTrouble(
+  cluster: Cluster,
+  { claim: name, storageClassName }: KubernetesHostSpec,
+  claim: V1PersistentVolumeClaim | undefined,
+): Promise<string | undefined> {
+  if (claim?.status?.phase === "Bound") return undefined;
+  if (claim?.status?.phase === "Lost") return `claim ${name} has lost its volume`;
+  const wanted = claim?.spec?.storageClassName ?? storageClassName;
+  const classes = (await unlessForbidden(cluster.ask(cluster.storage.listStorageClass())))?.items;
+  if (classes === undefined) return undefined;
+  const names = classes.map(({ metadata }) => metadata?.name ?? "").join(", ") || "none";
+  if (wanted === undefined) {
+    const isDefault = classes.some(({ metadata }) => metadata?.annotations?.[standardClass] === "true");
+    return isDefault ? undefined : `the cluster has no default StorageClass; it has ${names}`;
+  }
+  // An empty one is for volumes that an administrator made.
+  if (wanted === "" || classes.some(({ metadata }) => metadata?.name === wanted)) return undefined;
+  return `the cluster has no StorageClass ${wanted}; it has ${names}`;
+}
+
+/** Nodes and classes are the cluster's: who has a namespace alone may not see them, and then they are not known. */
+async function unlessForbidden<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.code === "cluster-forbidden") return undefined;
+    throw thrown;
+  }
+}
