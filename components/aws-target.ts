@@ -1,6 +1,6 @@
 import { ComponentResource, type ComponentResourceOptions, type Input, output, type Output } from "@pulumi/pulumi";
 import type { HostSpec } from "../recipe/host.ts";
-import type { Target } from "./target.ts";
+import type { Target } from "./target-kind.ts";
 
 /** Arguments of AwsTarget. */
 export interface AwsTargetArgs {

@@ -45,6 +45,8 @@ export class ChatEndpoint extends ComponentResource {
   public readonly apiKey: Output<string>;
   /** Model names that it takes. */
   public readonly models: Output<string[]>;
+  /** On a cluster: changes where its Pods have to be others. */
+  public readonly revision: Output<string>;
 
   constructor(name: string, args: ChatEndpointArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:ChatEndpoint", name, {}, options);
@@ -70,6 +72,7 @@ export class ChatEndpoint extends ComponentResource {
     this.url = endpoint.url;
     this.apiKey = secret(endpoint.apiKey);
     this.models = endpoint.models;
+    this.revision = endpoint.revision;
     this.registerOutputs({ url: this.url, models: this.models });
   }
 }

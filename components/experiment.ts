@@ -7,7 +7,9 @@ import { Environment } from "./environment.ts";
 import { ModelWeights } from "./model-weights.ts";
 import { RunCompletion } from "./run-completion.ts";
 import { SftJob } from "./sft-job.ts";
-import type { Target } from "./target.ts";
+import { gatewayPort } from "../recipe/kubernetes/pod.ts";
+import { processesOf } from "../recipe/target.ts";
+import type { Target } from "./target-kind.ts";
 
 /** Arguments of Experiment. */
 export interface ExperimentArgs {
@@ -42,7 +44,7 @@ export class Experiment extends ComponentResource {
     const own = { parent: this };
 
     const extras = variantsFor(train);
-    const environment = new Environment(name, { host, device: config.compute.device, extras }, own);
+    const environment = new Environment(name, { host, device: deviceOf(config), extras }, own);
     // Another adapter to go on from is another run on the same weights.
     const base = { ...model, adapter: undefined };
     const weights = new ModelWeights(name, { host, model: base, environment, hubToken, pins }, own);
@@ -51,18 +53,44 @@ export class Experiment extends ComponentResource {
     // The checkpoint is chosen in training: the endpoint serves the run's result.
     const { enabled, checkpoint, ...serve } = serving;
     const { discard, when } = config.teardown;
-    const data = { datasets, pins, dataset };
+    const data = { datasets, pins, dataset, processes: processesOf(config) };
     this.job = new SftJob(name, { ...shared, ...data, model, checkpoint, discard, config: { ...config } }, own);
 
     // What computes is to end with the training: no engine is started then, and the supervisor ends by itself.
     this.endpoint =
       enabled && when !== "after-training"
-        ? new ChatEndpoint(name, { ...shared, serve, adapter: model.adapter, job: this.job, discard }, own)
+        ? new ChatEndpoint(
+            name,
+            { ...shared, serve: servedBy(target, serve), adapter: model.adapter, job: this.job, discard },
+            own,
+          )
         : undefined;
+    const trainer = target.training?.({ run: this.job.run });
+    // What serves on a cluster takes a card of its own, so it comes when the training has given its own back.
+    const awaited = target.endpoint === undefined ? this.endpoint : undefined;
     this.completion = config.wait
-      ? new RunCompletion(name, { host, experiment: name, job: this.job, endpoint: this.endpoint, discard }, own)
+      ? new RunCompletion(name, { host, experiment: name, job: this.job, trainer, endpoint: awaited, discard }, own)
       : undefined;
+    if (this.endpoint !== undefined) {
+      const { revision } = this.endpoint;
+      const after = this.completion ?? trainer;
+      const dependsOn = [this.endpoint, ...(after === undefined ? [] : [after])];
+      target.endpoint?.({ revision, tls: typeof serve.tls === "object" || serve.tls === "self-signed", dependsOn });
+    }
     this.run = this.job.run;
     this.registerOutputs({ run: this.run });
   }
+}
+
+type Serve = Omit<ExperimentConfig["serve"], "enabled" | "checkpoint">;
+
+/** In a Pod of its own the gateway listens on the Pod's address, and who may reach it is the cluster's policy. */
+function servedBy(target: Target, serve: Serve): Serve {
+  if (target.endpoint === undefined) return serve;
+  return { ...serve, host: "0.0.0.0", port: gatewayPort, tls: serve.tls === "auto" ? "off" : serve.tls };
+}
+
+/** A cluster can't be asked in advance what a Pod will find: no device means a GPU there. */
+function deviceOf({ target, compute }: ExperimentConfig): ExperimentConfig["compute"]["device"] {
+  return target === "kubernetes" && compute.device === "auto" ? "cuda" : compute.device;
 }

@@ -1,4 +1,10 @@
-import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
+import {
+  ComponentResource,
+  type ComponentResourceOptions,
+  type Input,
+  type Output,
+  type Resource,
+} from "@pulumi/pulumi";
 import type { HostSpec } from "../recipe/host.ts";
 import { RunCompletionResource } from "../provider/sdk.ts";
 import type { ChatEndpoint } from "./chat-endpoint.ts";
@@ -9,6 +15,8 @@ export interface RunCompletionArgs {
   readonly host: Input<HostSpec>;
   readonly experiment: Input<string>;
   readonly job: SftJob;
+  /** What trains the run, where it is declared beside the job. Default: the agent itself. */
+  readonly trainer?: Resource | undefined;
   /** Wait until it answers as well. Default: wait for the run alone. */
   readonly endpoint?: ChatEndpoint | undefined;
   /** May it be destroyed although the run's artifact lies on another host alone? Default: false. */
@@ -30,8 +38,8 @@ export class RunCompletion extends ComponentResource {
 
   constructor(name: string, args: RunCompletionArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:RunCompletion", name, {}, options);
-    const { host, experiment, job, endpoint } = args;
-    const dependsOn = endpoint === undefined ? [] : [endpoint];
+    const { host, experiment, job, endpoint, trainer } = args;
+    const dependsOn = [endpoint, trainer].filter((one) => one !== undefined);
     // Left out where it is the default: the state of older releases does not know it.
     const discard = args.discard === true ? true : undefined;
     const inputs = { host, experiment, run: job.run, endpoint: endpoint !== undefined, discard };

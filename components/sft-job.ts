@@ -26,6 +26,8 @@ export interface SftJobArgs {
   readonly environment: Environment;
   readonly weights: ModelWeights;
   readonly dataset: Dataset;
+  /** Machines, and processes on each, that train together. Default: one process. */
+  readonly processes?: { readonly nodes: number; readonly perNode: number } | undefined;
   /** Shown with the run; no secrets. Default: nothing. */
   readonly config?: Input<Record<string, unknown>>;
   /** May it be destroyed although its artifact lies on another host alone? Default: false. */
@@ -56,6 +58,8 @@ export class SftJob extends ComponentResource {
         model,
         checkpoint,
         config,
+        // Left out where there is one, as in the state of older releases.
+        processes: args.processes,
         // Left out where it is the default: the state of older releases does not know it.
         discard: args.discard === true ? true : undefined,
         environment: environment.path,

@@ -1,18 +1,9 @@
-import {
-  ComponentResource,
-  type ComponentResourceOptions,
-  type Input,
-  output,
-  type Output,
-  RunError,
-} from "@pulumi/pulumi";
+import { ComponentResource, type ComponentResourceOptions, type Input, output, type Output } from "@pulumi/pulumi";
 import { withoutUndefined } from "../recipe/defined.ts";
+import type { Experiment } from "../recipe/experiment.ts";
 import type { HostSpec } from "../recipe/host.ts";
-
-/** Where an experiment runs: whatever it provisions, it yields a host. */
-export interface Target extends ComponentResource {
-  readonly host: Output<HostSpec>;
-}
+import { machinesOf } from "../recipe/target.ts";
+import type { Target } from "./target-kind.ts";
 
 /** Arguments of LocalTarget. */
 export interface LocalTargetArgs {
@@ -62,9 +53,10 @@ export class SshTarget extends ComponentResource implements Target {
   }
 }
 
-/** The target that yields this host. */
-export function targetOf(name: string, host: HostSpec): Target {
+/** The target of an experiment, by its host. What a cluster needs is loaded for it alone. */
+export async function targetOf(name: string, host: HostSpec, config: Experiment): Promise<Target> {
   if (host.kind === "local") return new LocalTarget(name, host);
   if (host.kind === "ssh") return new SshTarget(name, host);
-  throw new RunError(`tuneup:target: ${host.kind} is not in this release yet.`);
+  const { KubernetesTarget } = await import("./kubernetes-target.ts");
+  return new KubernetesTarget(name, { config: config.kubernetes, host, ...machinesOf(config) });
 }

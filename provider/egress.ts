@@ -15,7 +15,7 @@ const asked = new WeakMap<Host, Promise<Egress | undefined>>();
  */
 export async function reaches(host: Host, spec: HostSpec, hubs: readonly Hub[]): Promise<boolean> {
   if (host.isHere) return true;
-  if (spec.kind === "ssh" && spec.offline === true) return false;
+  if (spec.kind !== "local" && spec.offline === true) return false;
   const known = asked.get(host) ?? host.run("preflight", { egress: true }).then(({ egress }) => egress);
   asked.set(host, known);
   known.catch(() => asked.delete(host));

@@ -97,6 +97,7 @@ export interface SftJobArgs {
   readonly datasetPath: Input<string>;
   readonly datasetNames: Input<string[]>;
   readonly config: Input<Record<string, unknown>>;
+  readonly processes?: Input<{ nodes: number; perNode: number }> | undefined;
   readonly discard?: Input<boolean> | undefined;
 }
 
@@ -133,13 +134,15 @@ export class ChatEndpointResource extends CustomResource {
   declare readonly url: Output<string>;
   declare readonly apiKey: Output<string>;
   declare readonly models: Output<string[]>;
+  /** Changes with what the endpoint is declared with; on a cluster alone. */
+  declare readonly revision: Output<string>;
 
   constructor(name: string, args: ChatEndpointArgs, options: Options) {
     const secret = { additionalSecretOutputs: ["apiKey"] };
     super(
       "tuneup-host:index:ChatEndpoint",
       name,
-      { ...unknowns("url", "apiKey", "models", "state"), ...args },
+      { ...unknowns("url", "apiKey", "models", "revision", "state"), ...args },
       { ...options, ...secret },
     );
   }

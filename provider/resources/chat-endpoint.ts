@@ -2,9 +2,10 @@ import { z } from "zod";
 import { connect } from "../../hosts/connect.ts";
 import type { TrainArguments } from "../../recipe/arguments.ts";
 import { endsSoon } from "../../agent/endpoints/certificate.ts";
-import { hostSpec } from "../../recipe/host.ts";
+import { canonicalJson, sha256 } from "../../recipe/canonical.ts";
+import { type HostSpec, hostSpec } from "../../recipe/host.ts";
 import { adapterFolder, layoutOf } from "../../recipe/layout.ts";
-import type { CommandOutput } from "../../recipe/protocol.ts";
+import type { CommandOutput, EndpointSpec } from "../../recipe/protocol.ts";
 import { endpointSpecOf } from "../../recipe/specs.ts";
 import { isLoopback } from "../../recipe/tls.ts";
 import { isKept, requireSafe } from "../artifact-safety.ts";
@@ -54,6 +55,8 @@ export interface ChatEndpointOutputs extends Health {
   readonly apiKey: string;
   /** Model names that it takes: the experiment's, and `base` where memory allows. */
   readonly models: readonly string[];
+  /** On a cluster: changes with everything that the endpoint is declared with. */
+  readonly revision?: string;
 }
 
 /** The OpenAI-compatible chat API in front of an engine. Declared at once; it comes alive when its run is complete. */
@@ -69,7 +72,10 @@ export const chatEndpointKind: ResourceKind<typeof inputs, ChatEndpointOutputs> 
     const given = await certificateOf(wanted);
     return {
       ...(given === undefined ? {} : { computed: { certificate: given.fingerprint } }),
-      failures: [...engineFailures(wanted.engine), ...tlsFailures(wanted), ...(await portFailures(news, wanted))],
+      failures: [
+        ...engineFailures(wanted.engine),
+        ...(isInCluster(news["host"]) ? [] : [...tlsFailures(wanted), ...(await portFailures(news, wanted))]),
+      ],
     };
   },
 
@@ -86,13 +92,14 @@ export const chatEndpointKind: ResourceKind<typeof inputs, ChatEndpointOutputs> 
     const prepared = { dataDirectory, experiment, run, environment, device, weights, ...adapter, ...fingerprint };
     const spec = endpointSpecOf(given.train as TrainArguments, given.serve, prepared, weightsBytes);
     const tls = pair === undefined ? {} : { tls: { certificate: pair.certificate, key: pair.key } };
-    return outputsOf(await host.run("endpoint-declare", { spec, ...tls }, options));
+    const facts = await host.run("endpoint-declare", { spec, ...tls }, options);
+    return { ...outputsOf(facts), ...revisionOf(spec, given.host) };
   },
 
-  async read({ experiment }, _old, { host, options }) {
+  async read({ experiment, host: place }, _old, { host, options }) {
     const found = await host.run("endpoint-read", { experiment }, options);
     if (found === null) return undefined;
-    const outputs = outputsOf(found);
+    const outputs = { ...outputsOf(found), ...revisionOf(found.spec, place) };
     const renew = found.spec.tls === "self-signed" && (found.certificate === undefined || endsSoon(found.certificate));
     return renew && outputs.state === healthy ? { ...outputs, state: "its certificate ends soon" } : outputs;
   },
@@ -102,6 +109,16 @@ export const chatEndpointKind: ResourceKind<typeof inputs, ChatEndpointOutputs> 
     await host.run("endpoint-delete", { experiment }, options);
   },
 };
+
+/** Its Pods are the cluster's: a network policy says who reaches them, and nothing else has their port. */
+function isInCluster(host: unknown): boolean {
+  return hostSpec.safeParse(host).data?.kind === "kubernetes";
+}
+
+/** A change of anything, limits included, is another Pod there. */
+function revisionOf(spec: EndpointSpec, { kind }: HostSpec): { readonly revision?: string } {
+  return kind === "kubernetes" ? { revision: sha256(canonicalJson({ ...spec, gateway: undefined })).slice(0, 16) } : {};
+}
 
 /** A gateway that lives repairs its engines itself; what only `up` can repair is one that is gone or gave up. */
 function outputsOf({ status, url, apiKey, models }: CommandOutput<"endpoint-declare">): ChatEndpointOutputs {

@@ -38,9 +38,9 @@ export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = 
   async check(news: Wire) {
     if (hasUnknown(news["host"])) return { failures: [] };
     const { extras, device, host } = inputs.parse(news);
-    const offline = host.kind === "ssh" ? host.offline : undefined;
+    const offline = host.kind === "local" ? undefined : host.offline;
     const facts = await hostFacts(await connect(host), extras, offline);
-    return { failures: hostFaults(device, facts).map(failureOf) };
+    return { failures: hostFaults(device, facts, host.kind === "kubernetes").map(failureOf) };
   },
 
   id: ({ host }) => `environment@${host.dataDirectory}`,

@@ -40,6 +40,8 @@ const inputs = z.object({
   datasetNames: z.array(z.string()),
   /** The experiment's config, shown with the run. */
   config: z.record(z.string(), z.unknown()),
+  /** Machines, and processes on each, that train together. Default: one process. */
+  processes: z.object({ nodes: z.int().positive(), perNode: z.int().positive() }).optional(),
   /** `tuneup:teardown.discard`: may it be destroyed although its artifact lies on the host alone? Default: no. */
   discard: z.boolean().optional(),
 });
@@ -71,6 +73,7 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
     "datasetPath",
     "datasetNames",
     "config",
+    "processes",
   ],
 
   async check(news: Wire, olds: Wire) {
@@ -84,7 +87,8 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
     const data = await readDatasets(datasets as DatasetSource[], { pins: news["pins"] as string | undefined });
     // Dataset's own check passed before. What can't be read now has no digest: a run must not get its name from none.
     if (data.failures.length > 0) return { failures: [...failures, ...data.failures] };
-    const declared = sha256(canonicalJson({ train, model, experiment, datasets: data.declared, ...best }));
+    const together = processesIn(news["processes"]);
+    const declared = sha256(canonicalJson({ train, model, experiment, datasets: data.declared, ...best, ...together }));
     // A new release brings another environment or edits a built-in dataset: that alone never trains again.
     if (olds["declared"] === declared && typeof olds["run"] === "string") {
       keepRun(host, olds["run"]);
@@ -99,6 +103,7 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
       datasetsDigest: data.digest,
       model: source,
       ...best,
+      ...together,
       environmentLock: environmentLock(variantsFor(train as TrainArguments)),
     };
     const run = runName(String(experiment), identity);
@@ -128,6 +133,7 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
       datasetPath,
       datasetNames,
       config,
+      ...(given.processes === undefined ? {} : { processes: given.processes }),
     };
     const extras = checkpoint === undefined ? {} : { checkpoint };
     const spec = runSpecOf(given.train as TrainArguments, { ...prepared, ...adapter }, extras);
@@ -151,3 +157,9 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
     options.onLog?.("info", keptSentence(usage, host.dataDirectory));
   },
 };
+
+/** Not how they are spread over machines: that decides nothing of the result. */
+function processesIn(processes: unknown): { readonly processes?: number } {
+  const given = inputs.shape.processes.safeParse(processes).data;
+  return given === undefined ? {} : { processes: given.nodes * given.perNode };
+}

@@ -1,7 +1,8 @@
 import { runtime, type Output } from "@pulumi/pulumi";
-import { beforeEach, describe, expect, it } from "vitest";
-import type { Target } from "../../components/target.ts";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { Target } from "../../components/target-kind.ts";
 import { readExperiment } from "../../recipe/experiment.ts";
+import { hostSpecOf } from "../../recipe/target-host.ts";
 
 interface Declared {
   readonly type: string;
@@ -16,7 +17,12 @@ const outputs: Readonly<Record<string, Record<string, unknown>>> = {
   "tuneup-host:index:ModelWeights": { path: "/d/models/m", bytes: 269_000_000, revision: "0.1.2" },
   "tuneup-host:index:Dataset": { path: "/d/datasets/x", names: ["identity"], rows: 16 },
   "tuneup-host:index:SftJob": { run: "exp-0123456789ab", directory: "/d/runs/exp-0123456789ab" },
-  "tuneup-host:index:ChatEndpoint": { url: "http://127.0.0.1:8400", apiKey: "canary-key", models: ["exp", "base"] },
+  "tuneup-host:index:ChatEndpoint": {
+    url: "http://127.0.0.1:8400",
+    apiKey: "canary-key",
+    models: ["exp", "base"],
+    revision: "r1",
+  },
   "tuneup-host:index:RunCompletion": { artifact: "/d/runs/exp-0123456789ab/output", steps: 24 },
 };
 
@@ -33,9 +39,8 @@ await runtime.setMocks(
 );
 
 const { Experiment } = await import("../../components/experiment.ts");
-const { LocalTarget } = await import("../../components/target.ts");
+const { LocalTarget, targetOf } = await import("../../components/target.ts");
 const { AwsTarget } = await import("../../components/aws-target.ts");
-const { KubernetesTarget } = await import("../../components/kubernetes-target.ts");
 
 function value<T>(output: Output<T>): Promise<T> {
   return new Promise((resolve) => void output.apply(resolve));
@@ -62,7 +67,7 @@ async function declare(target: Target, changes?: Record<string, unknown>) {
 }
 
 function inputsOf(kind: string): Record<string, unknown> {
-  const found = declared.filter(({ type }) => type === `tuneup-host:index:${kind}`);
+  const found = declared.filter(({ type }) => type.endsWith(`:${kind}`) && !type.startsWith("tuneup:"));
   expect(found).toHaveLength(1);
   return found[0]!.inputs;
 }
@@ -145,8 +150,57 @@ describe("targets", () => {
     }
   });
 
-  it("kubernetes yields a namespace with the volume's mount as data directory", async () => {
-    await declare(new KubernetesTarget("exp", { namespace: "tuning", storage: "100Gi" }));
-    expect(inputsOf("SftJob")["host"]).toEqual({ kind: "kubernetes", namespace: "tuning", dataDirectory: "/data" });
+  it("kubernetes yields a volume as data directory, and Pods after what they need", async () => {
+    const changes = { target: "kubernetes", compute: { device: "cpu" }, kubernetes: { namespace: "tuning" } };
+    const experiment = config(changes);
+    const target = await targetOf("exp", hostSpecOf(experiment, {}), experiment);
+    await declare(target, changes);
+    await vi.waitFor(() => inputsOf("PodDisruptionBudget"));
+    expect(inputsOf("SftJob")["host"]).toMatchObject({
+      kind: "kubernetes",
+      namespace: "tuning",
+      dataDirectory: "/data",
+    });
+    await vi.waitFor(() => inputsOf("Service"));
+    const kinds = declared.map(({ type }) => type).filter((type) => type.startsWith("kubernetes:"));
+    expect(kinds.sort()).toEqual([
+      "kubernetes:apps/v1:Deployment",
+      "kubernetes:batch/v1:Job",
+      "kubernetes:core/v1:Namespace",
+      "kubernetes:core/v1:PersistentVolumeClaim",
+      "kubernetes:core/v1:Service",
+      "kubernetes:core/v1:ServiceAccount",
+      "kubernetes:networking.k8s.io/v1:NetworkPolicy",
+      "kubernetes:networking.k8s.io/v1:NetworkPolicy",
+      "kubernetes:networking.k8s.io/v1:NetworkPolicy",
+      "kubernetes:networking.k8s.io/v1:NetworkPolicy",
+      "kubernetes:policy/v1:PodDisruptionBudget",
+    ]);
+    const order = declared.map(({ type }) => type);
+    const at = (type: string) => order.findIndex((one) => one.endsWith(type) && !one.startsWith("tuneup:"));
+    expect(at(":PersistentVolumeClaim")).toBeLessThan(at(":Environment"));
+    expect(at(":SftJob")).toBeLessThan(at(":Job"));
+    expect(at(":Job")).toBeLessThan(at(":RunCompletion"));
+    expect(at(":RunCompletion")).toBeLessThan(at(":Deployment"));
+    // It would wait for Pods that come after it.
+    expect(inputsOf("RunCompletion")).toMatchObject({ endpoint: false });
+    expect(inputsOf("ChatEndpoint")["serve"]).toMatchObject({ host: "0.0.0.0", port: 8400 });
+    expect(inputsOf("ChatEndpoint")["serve"]).not.toHaveProperty("tls");
+  });
+
+  it("kubernetes trains on several machines by a TrainJob of the run's name", async () => {
+    const changes = {
+      target: "kubernetes",
+      compute: { device: "cpu", nodes: 2 },
+      kubernetes: { volume: { accessMode: "ReadWriteMany" } },
+    };
+    const experiment = config(changes);
+    await declare(await targetOf("exp", hostSpecOf(experiment, {}), experiment), changes);
+    const runtime = declared.find(({ type }) => type.endsWith(":TrainingRuntime"));
+    const job = declared.find(({ type }) => type.endsWith(":TrainJob"));
+    expect(runtime?.inputs).toMatchObject({ spec: { mlPolicy: { numNodes: 2, torch: { numProcPerNode: 1 } } } });
+    expect(job?.inputs).toMatchObject({ metadata: { name: "exp-0123456789ab" }, spec: { trainer: { numNodes: 2 } } });
+    expect(inputsOf("SftJob")).toMatchObject({ processes: { nodes: 2, perNode: 1 } });
+    expect(declared.some(({ type }) => type === "kubernetes:batch/v1:Job")).toBe(false);
   });
 });

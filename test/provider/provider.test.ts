@@ -223,14 +223,19 @@ describe("the provider", () => {
     ]);
   });
 
-  it("names the target that a host kind belongs to while it is not there", async () => {
-    const { failures } = await provider.check(
-      urn("Environment"),
-      {},
-      { host: { kind: "kubernetes", namespace: "x", dataDirectory: "/d" }, device: "auto" },
-    );
-    expect(failures).toEqual([
-      { property: "target", reason: expect.stringContaining("not in this release") as string },
-    ]);
+  it("says in preview that there is no cluster", async () => {
+    const before = process.env["KUBECONFIG"];
+    process.env["KUBECONFIG"] = "/nowhere/kubeconfig";
+    try {
+      const spec = { claim: "data", claimBytes: 1e9, image: "i", shareNode: true, gpuResource: "nvidia.com/gpu" };
+      const host = { kind: "kubernetes", namespace: "x", dataDirectory: "/data", cpu: "1", memory: "1Gi", ...spec };
+      const { failures } = await provider.check(urn("Environment"), {}, { host, device: "auto" });
+      expect(failures).toEqual([
+        { property: "kubernetes.context", reason: expect.stringContaining("/nowhere/kubeconfig") as string },
+      ]);
+    } finally {
+      if (before === undefined) delete process.env["KUBECONFIG"];
+      else process.env["KUBECONFIG"] = before;
+    }
   });
 });

@@ -1,0 +1,26 @@
+import type { ComponentResource, Output, Resource } from "@pulumi/pulumi";
+import type { HostSpec } from "../recipe/host.ts";
+
+/** Where an experiment runs: whatever it provisions, it yields a host. */
+export interface Target extends ComponentResource {
+  readonly host: Output<HostSpec>;
+  /** Starts what trains a declared run, where the agent does not do it itself. */
+  training?(workload: TrainingWorkload): Resource;
+  /** Starts what serves a declared endpoint, where the agent does not do it itself. */
+  endpoint?(workload: EndpointWorkload): Resource;
+}
+
+/** A declared run that waits for its machines. */
+export interface TrainingWorkload {
+  readonly run: Output<string>;
+}
+
+/** A declared endpoint that waits for its machines. */
+export interface EndpointWorkload {
+  /** Changes where what serves has to be started anew. */
+  readonly revision: Output<string>;
+  /** Does the gateway itself speak https? */
+  readonly tls: boolean;
+  /** What comes first. */
+  readonly dependsOn: readonly Resource[];
+}

@@ -1,0 +1,74 @@
+/* eslint-disable @typescript-eslint/no-misused-spread -- objects of the API are plain data here, whatever classes the client has for them */
+import { runtime } from "@pulumi/pulumi";
+import { vi } from "vitest";
+import type { V1Job } from "@kubernetes/client-node";
+import { AgentPod } from "../../hosts/kubernetes-agent-pod.ts";
+import { Cluster } from "../../hosts/kubernetes-cluster.ts";
+import { kubernetesTiming } from "../../hosts/kubernetes-timing.ts";
+import type { Experiment as ExperimentConfig } from "../../recipe/experiment.ts";
+import type { HostSpec } from "../../recipe/host.ts";
+import { hostSpecOf } from "../../recipe/target-host.ts";
+import { FakeCluster } from "../hosts/fake-cluster.ts";
+import type { Manifest } from "./kubernetes-rules.ts";
+
+const outputs: Readonly<Record<string, object>> = {
+  Environment: { path: "/data/env/e", torchDevice: "cuda" },
+  ModelWeights: { path: "/data/models/m", bytes: 1, revision: "1" },
+  Dataset: { path: "/data/datasets/x", names: ["identity"], rows: 16 },
+  SftJob: { run: "exp-0123456789ab", directory: "/data/runs/exp-0123456789ab" },
+  ChatEndpoint: { url: "http://127.0.0.1:8400", apiKey: "canary-key", models: ["exp"], revision: "r1" },
+  RunCompletion: { artifact: "/data/runs/exp-0123456789ab/output", steps: 24 },
+};
+
+const declared: Manifest[] = [];
+
+await runtime.setMocks(
+  {
+    newResource: ({ type, name, inputs }) => {
+      const given = inputs as object;
+      if (type.startsWith("kubernetes:")) declared.push(given as Manifest);
+      return { id: `${name}-id`, state: { ...given, ...outputs[type.split(":").at(-1) ?? ""] } };
+    },
+    call: ({ inputs }) => inputs as Record<string, unknown>,
+  },
+  "tuneup",
+  "exp",
+);
+
+const { Experiment } = await import("../../components/experiment.ts");
+const { targetOf } = await import("../../components/target.ts");
+
+/**
+ * Every manifest that an experiment for a cluster renders to: what the program declares, and the Job that commands make for themselves.
+ * `kinds`: those that are expected, by which it is known when all are there. Throws where others come, or none.
+ */
+export async function render(config: ExperimentConfig, kinds: readonly string[]): Promise<Manifest[]> {
+  declared.length = 0;
+  const host = hostSpecOf(config, {});
+  new Experiment("exp", { config, target: await targetOf("exp", host, config) });
+  const kindsThere = (): string[] => declared.map(({ kind }) => kind).sort();
+  await vi.waitFor(
+    () => {
+      const there = kindsThere();
+      if (there.join() !== kinds.toSorted().join()) throw new Error(`declared: ${there.join()}`);
+    },
+    { timeout: 20_000 },
+  );
+  return [...declared, await agentJob(host)];
+}
+
+/** The Job of the Pod for commands, as it is sent to the API server. */
+async function agentJob(host: HostSpec): Promise<Manifest> {
+  if (host.kind !== "kubernetes") throw new Error(`a cluster is expected, got ${host.kind}`);
+  const fake = await FakeCluster.start();
+  try {
+    const { namespace } = fake.spec();
+    const cluster = await Cluster.load({ namespace });
+    await new AgentPod(cluster, host, kubernetesTiming({})).ensure();
+    await cluster.close();
+    const [job] = [...fake.objects.jobs.values()] as [V1Job];
+    return { ...job, apiVersion: "batch/v1", kind: "Job" } as Manifest;
+  } finally {
+    await fake.remove();
+  }
+}
