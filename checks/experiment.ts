@@ -57,13 +57,13 @@ export async function checkExperiment(experiment: Experiment, context: CheckCont
   // On a CPU that nobody asked for, what a card would need is no fault of the file yet.
   const known = experiment.compute.device !== "auto" || host !== undefined;
   const gpus = trainsOnOneCard(target) ? 1 : hardware.gpus;
-  const unfit = known ? trainingFaults(experiment, { device, gpus }) : [];
+  const unfit = known ? trainingFaults(experiment, { device, gpus, distributed: gpus > 1 }) : [];
   return [
     ...(unfit.length > 0 ? unfit.map(faultFinding) : [allTaken(Object.keys(train).length)]),
     ...(unfit.length > 0 ? [] : [goesTogether]),
     ...variantFindings({
       ...{ train, engine: serve.enabled ? serve.engine : "huggingface", model: { id: model.id } },
-      ...{ device, platform: host?.platform },
+      ...{ device, platform: host?.platform, distributed: gpus > 1 },
       ...{ here: host === undefined ? undefined : host.environment !== null },
     }),
     ...(resourcesOnly || host === undefined ? [] : hostFaults(experiment.compute.device, host).map(hostFinding)),

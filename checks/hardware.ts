@@ -3,7 +3,7 @@ import { type Card, cardOf, cards, hasBf16 } from "../recipe/estimates/cards.ts"
 import type { Experiment } from "../recipe/experiment.ts";
 import { nearest } from "../recipe/nearest.ts";
 import type { CommandOutput } from "../recipe/protocol.ts";
-import { trainsOnOneCard } from "../recipe/target.ts";
+import { processesOf, trainsOnOneCard } from "../recipe/target.ts";
 
 /** What the host told of itself. */
 export type HostFacts = Pick<
@@ -28,13 +28,23 @@ export interface Hardware {
 
 /** What trains: what the experiment says, else what the host has. */
 export function hardwareOf({ compute, target }: Experiment, host: HostFacts | undefined): Hardware {
-  const [own] = host?.gpus ?? [];
-  const gpus = trainsOnOneCard(target) ? 1 : (compute.gpus ?? host?.gpus.length ?? 1);
+  // A cluster may not tell: 0 bytes are an unknown amount.
+  const [own] = (host?.gpus ?? []).filter(({ memoryBytes }) => memoryBytes > 0);
+  const gpus = cardsOf({ compute, target }, host);
   const stated = compute.gpuMemoryGiB === undefined ? undefined : compute.gpuMemoryGiB * 2 ** 30;
   const named = compute.gpu ?? own?.name;
-  if (compute.device === "cpu" || (named === undefined && stated === undefined)) {
+  const isUnknown = named === undefined && stated === undefined && target !== "kubernetes";
+  if (compute.device === "cpu" || isUnknown) {
     const basis = "the machine's memory";
-    return { device: "cpu", card: undefined, name: "the CPU", memoryBytes: host?.memoryBytes, gpus: 1, basis };
+    const processes = target === "kubernetes" ? gpus : 1;
+    return {
+      device: "cpu",
+      card: undefined,
+      name: "the CPU",
+      memoryBytes: host?.memoryBytes || undefined,
+      gpus: processes,
+      basis,
+    };
   }
   const card = named === undefined ? undefined : cardOf(named, compute.gpu === undefined ? own?.memoryBytes : stated);
   const table = card === undefined ? undefined : card.memoryGiB * 2 ** 30;
@@ -51,10 +61,23 @@ export function hardwareOf({ compute, target }: Experiment, host: HostFacts | un
   };
 }
 
+/** Cards that train together; on a cluster processes, which are as many on CPUs. */
+function cardsOf({ compute, target }: Pick<Experiment, "compute" | "target">, host: HostFacts | undefined): number {
+  if (trainsOnOneCard(target)) return 1;
+  if (target !== "kubernetes") return compute.gpus ?? host?.gpus.length ?? 1;
+  const { nodes, perNode } = processesOf({ compute, target }) ?? { nodes: 1, perNode: 1 };
+  return nodes * perNode;
+}
+
 /** Is the card known, and can it compute in what the experiment asks for? */
 export function cardFindings(experiment: Experiment, { card, device, name, memoryBytes }: Hardware): CheckFinding[] {
   const { compute, train } = experiment;
   if (device === "cpu") return [];
+  if (card === undefined && compute.gpu === undefined && experiment.target === "kubernetes") {
+    const message = "The cluster does not tell which GPU its nodes have: memory and time are not estimated.";
+    const next = "Say `tuneup:compute: {gpu: H100-80GB}`, or whichever it is.";
+    return [{ area: "memory", level: "warning", code: "card-unknown", property: "compute.gpu", message, next }];
+  }
   if (card === undefined) {
     const names = cards.map((known) => known.name);
     const close = nearest(name, names);

@@ -22,16 +22,21 @@ export async function hostFacts(
   return host.run("preflight", { ...input, egress: true });
 }
 
-/** Why no training can start on the host: its data directory, its Python, its GPU. Known before anything is fetched. `device`: `tuneup:compute.device`. */
-export function hostFaults(device: "auto" | "cpu" | "cuda", facts: HostFacts): FaultFacts[] {
+/**
+ * Why no training can start on the host: its data directory, its Python, its GPU. Known before anything is fetched. `device`:
+ * `tuneup:compute.device`. `isCluster`: its data directory is a volume.
+ */
+export function hostFaults(device: "auto" | "cpu" | "cuda", facts: HostFacts, isCluster = false): FaultFacts[] {
   const { python, unwritable, environment, diskFreeBytes, egress } = facts;
   const faults: FaultFacts[] = [];
   if (unwritable !== undefined) {
     faults.push({
-      code: "home-unwritable",
-      property: "storage.dataDirectory",
+      code: isCluster ? "volume-unavailable" : "home-unwritable",
+      property: isCluster ? "kubernetes.volume.storageClassName" : "storage.dataDirectory",
       message: `${unwritable}.`,
-      next: "Set `tuneup:storage.dataDirectory` (or TUNEUP_HOME) to a folder that can be written.",
+      next: isCluster
+        ? "Set `tuneup:kubernetes.volume.storageClassName` to one that it has."
+        : "Set `tuneup:storage.dataDirectory` (or TUNEUP_HOME) to a folder that can be written.",
     });
   }
   // A host that reaches the index by itself is brought one.
@@ -46,9 +51,11 @@ export function hostFaults(device: "auto" | "cpu" | "cuda", facts: HostFacts): F
   if (environment === null && unwritable === undefined && diskFreeBytes < environmentBytes) {
     faults.push({
       code: "disk-full",
-      property: "storage.dataDirectory",
+      property: isCluster ? "kubernetes.volume.size" : "storage.dataDirectory",
       message: `the Python environment needs ${gigabytes(environmentBytes)} and ${gigabytes(diskFreeBytes)} are free.`,
-      next: "Free some space, or set `tuneup:storage.dataDirectory` to a larger disk.",
+      next: isCluster
+        ? "Give the volume more."
+        : "Free some space, or set `tuneup:storage.dataDirectory` to a larger disk.",
     });
   }
   const gpu = unusableGpu(device, facts);

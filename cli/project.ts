@@ -6,6 +6,7 @@ import { connect } from "../hosts/connect.ts";
 import type { Host } from "../hosts/host.ts";
 import { Fault } from "../recipe/fault.ts";
 import { compute, storage } from "../recipe/experiment-schema.ts";
+import { kubernetes } from "../recipe/kubernetes/config.ts";
 import { homeOf } from "../recipe/home.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import { hostSpecOf } from "../recipe/target-host.ts";
@@ -79,6 +80,25 @@ function looseHost(values: Readonly<Record<string, unknown>>): Parameters<typeof
     return Object.fromEntries(entries);
   };
   const where = known(compute, values["tuneup:compute"]);
-  const target = values["tuneup:target"] === "ssh" && where["host"] !== undefined ? "ssh" : "local";
-  return { target, compute: where, storage: known(storage, values["tuneup:storage"]) };
+  const cluster = kubernetes.safeParse(values["tuneup:kubernetes"] ?? {}).data;
+  const named = values["tuneup:target"];
+  const target =
+    named === "kubernetes" ? named : named === "ssh" && where["host"] !== undefined ? "ssh" : ("local" as const);
+  // With a wrong value among them the defaults would name another cluster's volume.
+  if (target === "kubernetes" && cluster === undefined) throw wrongCluster();
+  return {
+    target,
+    compute: where,
+    storage: known(storage, values["tuneup:storage"]),
+    kubernetes: cluster ?? kubernetes.parse({}),
+  };
+}
+
+function wrongCluster(): Fault {
+  return new Fault({
+    code: "config-value",
+    property: "kubernetes",
+    message: "has a wrong value, so that the cluster's volume is not known.",
+    next: "`npx tuneup check` says which.",
+  });
 }

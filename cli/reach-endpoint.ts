@@ -18,7 +18,7 @@ export interface ReachedEndpoint {
 export async function reachEndpoint(host: Host, facts: EndpointFacts): Promise<ReachedEndpoint> {
   if (host.isHere || !isBehindLoopback(facts.status.host))
     return { facts, tunnelled: false, close: () => Promise.resolve() };
-  const tunnel = await host.tunnel(facts.status.port);
+  const tunnel = await host.tunnel(facts.status.port, facts.status.experiment);
   const { protocol } = new URL(facts.url);
   return {
     facts: { ...facts, url: `${protocol}//127.0.0.1:${tunnel.port}` },

@@ -53,8 +53,9 @@ async function rowOrFault(experiment: string, opened: Host[]): Promise<Row> {
     const { hostSpecFor } = await import("../project.ts");
     const spec = await hostSpecFor(experiment);
     const fault = asFault(thrown);
-    if (spec.kind !== "ssh" || fault.blame === "bug") throw thrown;
-    return { experiment, host: spec.address, run: null, endpoint: null, fault: fault.toFacts() };
+    if (spec.kind === "local" || fault.blame === "bug") throw thrown;
+    const host = spec.kind === "ssh" ? spec.address : (spec.context ?? spec.namespace);
+    return { experiment, host, run: null, endpoint: null, fault: fault.toFacts() };
   }
 }
 

@@ -8,14 +8,18 @@ import { writeBundle } from "./bundle.ts";
 import { say, sayIn, type Say } from "../language/say.ts";
 import { columnsOf, padColumns } from "../language/width.ts";
 import type { Check, Variables } from "./check.ts";
+import { clusterChecks } from "./cluster.ts";
 import { firstPort, machineChecks } from "./machine.ts";
 import { networkChecks } from "./network.ts";
-import { type Remote, remoteChecks } from "./remote.ts";
+import { remoteChecks } from "./remote.ts";
 import { toolChecks } from "./tools.ts";
+
+/** Looks at what trains, where that is not this machine. */
+type Elsewhere = (variables: Variables, tell: Say) => Promise<Check[]>;
 
 /** What `tuneup doctor` was asked for. */
 export interface DoctorOptions {
-  /** With target `ssh` its machine is looked at instead of this one. Default: this one. */
+  /** With target `ssh` its machine, with `kubernetes` its cluster is looked at instead of this one. Default: this one. */
   readonly experiment?: string | undefined;
   readonly json?: boolean;
   /** File to write a support bundle to. */
@@ -23,19 +27,19 @@ export interface DoctorOptions {
 }
 
 /**
- * Looks at this machine's tools and network, and at the machine that trains: `remote`, else this one. Changes nothing but for
+ * Looks at this machine's tools and network, and at what trains: what `elsewhere` looks at, else this machine. Changes nothing but for
  * creating the data directory. Says it in the language of `tell`.
  */
 export async function examine(
   home: string,
   variables: Variables,
   tell: Say = sayIn("en"),
-  remote?: Remote,
+  elsewhere?: Elsewhere,
 ): Promise<Check[]> {
-  if (remote !== undefined) {
+  if (elsewhere !== undefined) {
     const parts = await Promise.all([
       toolChecks(home, variables, tell),
-      remoteChecks(remote, variables, tell),
+      elsewhere(variables, tell),
       networkChecks(variables, existsSync(layoutOf(home).env), tell),
     ]);
     return parts.flat();
@@ -55,10 +59,10 @@ export async function examine(
 /** `tuneup doctor`: prints the checks on stdout. Returns the exit code: 1 where something is missing, else 0. */
 export async function doctor(options: DoctorOptions, variables: Variables = process.env): Promise<number> {
   const home = homeOf(variables);
-  const remote = options.experiment === undefined ? undefined : await remoteOf(options.experiment);
+  const elsewhere = options.experiment === undefined ? undefined : await elsewhereOf(options.experiment);
   // What programs read is English: JSON, and the bundle that goes to others.
   const programs = options.json === true || options.bundle !== undefined;
-  const checks = await examine(home, variables, programs ? sayIn("en") : say, remote);
+  const checks = await examine(home, variables, programs ? sayIn("en") : say, elsewhere);
   process.stdout.write(options.json === true ? `${JSON.stringify({ home, checks }, null, 2)}\n` : asText(checks));
   if (options.bundle !== undefined) {
     const names = await writeBundle(options.bundle, checks, home, variables);
@@ -67,10 +71,12 @@ export async function doctor(options: DoctorOptions, variables: Variables = proc
   return checks.some((check) => check.state === "missing") ? 1 : 0;
 }
 
-/** The machine of an experiment, where it is another one. */
-async function remoteOf(experiment: string): Promise<Remote | undefined> {
+/** Looks at what trains an experiment where that is not this machine; undefined where it is. */
+async function elsewhereOf(experiment: string): Promise<Elsewhere | undefined> {
   const spec = await hostSpecFor(experiment);
-  return spec.kind === "ssh" ? { address: spec.address, reach: () => connect(spec) } : undefined;
+  if (spec.kind === "kubernetes") return (_variables, tell) => clusterChecks(spec, tell);
+  if (spec.kind !== "ssh") return undefined;
+  return (variables, tell) => remoteChecks({ address: spec.address, reach: () => connect(spec) }, variables, tell);
 }
 
 /** One line a check, and below it what to do. */

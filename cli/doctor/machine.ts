@@ -1,9 +1,7 @@
-import type { CommandOutput } from "../../recipe/protocol.ts";
+import type { HostFacts as Facts } from "../../recipe/host-facts.ts";
 import { backendOf } from "../toolchain/backend.ts";
 import { type Say, sayIn } from "../language/say.ts";
 import type { Check, Variables } from "./check.ts";
-
-type Facts = CommandOutput<"preflight">;
 
 /** The first port that an endpoint takes. */
 export const firstPort = 8400;

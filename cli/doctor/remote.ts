@@ -1,12 +1,10 @@
 import { asFault, type Fault } from "../../recipe/fault.ts";
 import type { Host } from "../../hosts/host.ts";
-import type { CommandOutput } from "../../recipe/protocol.ts";
+import type { HostFacts as Facts } from "../../recipe/host-facts.ts";
 import type { Say } from "../language/say.ts";
 import { findExecutable } from "../toolchain/executables.ts";
 import type { Check, Variables } from "./check.ts";
 import { firstPort, preflightChecks } from "./machine.ts";
-
-type Facts = CommandOutput<"preflight">;
 
 /** A clock that is further off fails https, whose certificates have a time. */
 const clockSeconds = 300;

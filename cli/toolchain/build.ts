@@ -8,19 +8,27 @@ import { duration } from "./report.ts";
 import { type InstallRoute, type RouteContext, throwIfCancelled } from "./route.ts";
 import { goMinimum, isAtLeast, pulumiVersion } from "./versions.ts";
 
-/** One program: its folder below tools/ (with go.mod and go.sum) and its package. */
-interface Program {
+/** A program written in Go. */
+export interface Program {
   readonly name: string;
+  /** Where its go.mod and go.sum are. */
+  readonly folder: string;
+  /** Its package, as `go build` takes it. */
   readonly package: string;
+  /** More flags of `go build`. */
+  readonly flags: readonly string[];
 }
 
-const programs: readonly Program[] = [
+const versionVariable = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version";
+
+const programs = [
   { name: "pulumi-language-nodejs", package: "github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs" },
   { name: "pulumi", package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi" },
-];
-
-const versionVariable = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version";
-const flags = ["-trimpath", "-buildvcs=false", "-ldflags", `-s -w -X ${versionVariable}=v${pulumiVersion}`];
+].map((program): Program => ({
+  ...program,
+  folder: fileURLToPath(new URL(`../../tools/${program.name}`, import.meta.url)),
+  flags: ["-ldflags", `-s -w -X ${versionVariable}=v${pulumiVersion}`],
+}));
 
 /** Builds the pinned Go modules of tools/ with the machine's Go. Go's own module and build caches are used, so that an interrupted build goes on. */
 export const buildRoute: InstallRoute = {
@@ -34,17 +42,19 @@ export const buildRoute: InstallRoute = {
       `Building the Pulumi CLI ${pulumiVersion} from its pinned sources with ${go.version}: 3 to 7 minutes on 2 cores, once. ` +
         "Go keeps about 3.5 GB in its own caches (`go clean -cache -modcache` frees them).",
     );
-    for (const program of programs) await build(program, go.path, `${folder}/bin/${program.name}`, context);
+    for (const program of programs) await buildProgram(program, go.path, `${folder}/bin/${program.name}`, context);
   },
 };
 
-interface Go {
+/** A Go that is new enough. */
+export interface Go {
   readonly path: string;
   /** As it says it: `go1.26.8`. */
   readonly version: string;
 }
 
-async function findGo(context: RouteContext): Promise<Go> {
+/** The Go of PATH. Throws Fault where there is none or it is too old. */
+export async function findGo(context: RouteContext): Promise<Go> {
   const path = await findExecutable("go", context.environment["PATH"]);
   if (path === undefined) throw new Fault({ code: "go-missing", message: "Go was not found on PATH." });
   const { stdout } = await runGo(path, ["version"], "/", context);
@@ -53,15 +63,17 @@ async function findGo(context: RouteContext): Promise<Go> {
   throw new Fault({ code: "go-old", message: `${path} is ${version}, and Go >= ${goMinimum} is needed.` });
 }
 
-async function build(program: Program, go: string, target: string, context: RouteContext): Promise<void> {
-  const folder = fileURLToPath(new URL(`../../tools/${program.name}`, import.meta.url));
+/** Builds one program to `target`, with its progress. Throws Fault with Go's last line where that fails. */
+export async function buildProgram(program: Program, go: string, target: string, context: RouteContext): Promise<void> {
+  const flags = ["-trimpath", "-buildvcs=false", ...program.flags];
   const start = performance.now();
   let state = "resolving the modules";
   const say = () =>
     context.report.progress(`  ${program.name}: ${state}, ${duration(performance.now() - start)} elapsed`);
   // A large package compiles for a minute without a word of Go's; the time goes on.
   const clock = setInterval(say, 1000);
-  const run = (words: readonly string[], onLine: (line: string) => void) => runGo(go, words, folder, context, onLine);
+  const run = (words: readonly string[], onLine: (line: string) => void) =>
+    runGo(go, words, program.folder, context, onLine);
   try {
     let fetched = 0;
     const listing = ["list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", ...flags, program.package];

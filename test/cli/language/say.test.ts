@@ -29,7 +29,9 @@ function faultCodes(text: string): string[] {
   const kebab = /"([a-z][a-z0-9]*(?:-[a-z0-9]+)+|cancelled|unexpected)"/g;
   const places = [
     ...text.matchAll(/\bcode: ([^,;{}\n]*(?:\n\s+[?:] [^,;\n]*)*)/g),
-    ...text.matchAll(/(?<!function )(?:\b\w*[fF]ault|never|always|refuse\w*|add|addFirst)\(\s*("[a-z0-9-]+")/g),
+    ...text.matchAll(
+      /(?<!function )(?:\b(?!default\b)\w*[fF]ault|never|always|refuse\w*|add|addFirst)\(\s*("[a-z0-9-]+")/g,
+    ),
     ...text.matchAll(/\bcode = ("[a-z0-9-]+")/g),
   ];
   const words = [...text.matchAll(/\bcode: "([a-z0-9]+)"/g)].map(([, code = ""]) => code);
