@@ -16,6 +16,8 @@ function group(name: string, patience: number, warm: boolean): TestProjectInline
   };
 }
 
+const cluster = group("cluster", 30 * minute, true);
+
 export default defineConfig({
   test: {
     // Ours speaks first: the closing line is vitest's own.
@@ -32,7 +34,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/{engine,faults,browser,e2e}/**"],
+          exclude: ["test/{engine,faults,browser,e2e,cluster}/**"],
           testTimeout: minute,
           hookTimeout: minute,
         },
@@ -41,6 +43,8 @@ export default defineConfig({
       group("engine", 15 * minute, true),
       group("faults", 15 * minute, true),
       group("e2e", 30 * minute, true),
+      // Last: its programs are built meanwhile, and a cluster beside engines would be short of cores.
+      { ...cluster, test: { ...cluster.test, sequence: { groupOrder: 1 } } },
     ],
   },
 });

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = `${root}node_modules/.bin`;
 const environment = { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` };
 
-const testGroups = ["unit", "browser", "engine", "faults", "e2e"];
+const testGroups = ["unit", "browser", "engine", "faults", "e2e", "cluster"];
 
 /** Runs a program to its end on our terminal; its exit code, 1 where a signal ended it. */
 async function run(command: string, words: readonly string[]): Promise<number> {
@@ -55,6 +55,17 @@ async function staticChecks(): Promise<boolean> {
   return results.every((passed) => passed);
 }
 
+/** Builds the cluster's programs while the other groups run, whose tests mostly wait. What fails there is told by the group itself. */
+function buildAhead(): ChildProcess {
+  const child = spawn("nice", ["-n", "19", "node", "test/cluster/build-programs.ts"], {
+    cwd: root,
+    env: environment,
+    stdio: "ignore",
+  });
+  child.once("error", () => undefined).unref();
+  return child;
+}
+
 const words = process.argv.slice(2);
 const named = words.filter((word) => testGroups.includes(word) || word === "static");
 const rest = words.filter((word) => !named.includes(word));
@@ -64,5 +75,7 @@ if (!ensureSystemPackages(groups) && process.env["CI"] === "true") process.exit(
 if (!(await check("Build", ["node", "scripts/build.ts"]))) process.exit(1);
 if ((named.length === 0 || named.includes("static")) && !(await staticChecks())) process.exit(1);
 if (groups.length > 0) {
+  const ahead = groups.includes("cluster") ? buildAhead() : undefined;
   process.exitCode = await run("vitest", ["run", ...groups.map((group) => `--project=${group}`), ...rest]);
+  ahead?.kill();
 }

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { execa } from "execa";
 import OpenAI, { AuthenticationError, BadRequestError } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { privateFiles } from "../../agent/endpoints/endpoint-records.ts";
+import { gatewayFiles } from "../../agent/endpoints/endpoint-records.ts";
 import { keepPort, privatePort } from "../../agent/endpoints/ports.ts";
 import { readRecord } from "../../agent/files.ts";
 import { kill } from "../agent/runs/harness.ts";
@@ -61,7 +61,7 @@ beforeAll(async () => {
   project = await makeTestProject();
   run = commandsIn(project, home);
   // Other tests take a port from 8400 on, also once this endpoint has ended.
-  const { port } = privateFiles(layoutOf(home.home), experiment);
+  const { port } = gatewayFiles(layoutOf(home.home), experiment);
   await mkdir(dirname(port), { recursive: true, mode: 0o700 });
   await keepPort(port, await privatePort());
   const up = await run.tuneup("up", experiment);

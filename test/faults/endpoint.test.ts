@@ -4,7 +4,7 @@ import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { filesBelow } from "../../agent/files.ts";
-import { privateFiles } from "../../agent/endpoints/endpoint-records.ts";
+import { gatewayFiles } from "../../agent/endpoints/endpoint-records.ts";
 import { keepPort, privatePort } from "../../agent/endpoints/ports.ts";
 import { connect } from "../../hosts/connect.ts";
 import { layoutOf } from "../../recipe/layout.ts";
@@ -46,7 +46,7 @@ beforeAll(async () => {
   await mkdir(join(key, ".."), { recursive: true, mode: 0o700 });
   await writeFile(key, `${secrets.key}\n`, { mode: 0o600 });
   // Other tests take a port from 8400 on while the gateway is dead.
-  await keepPort(privateFiles(layoutOf(stage.home), name).port, await privatePort());
+  await keepPort(gatewayFiles(layoutOf(stage.home), name).port, await privatePort());
   await stage.pulumi("stack", "init", name);
   const set = await stage.pulumiWith(secrets.hubToken, "config", "set", "--secret", "--stack", name, "tuneup:hubToken");
   expect(set.code, set.said).toBe(0);

@@ -1,6 +1,6 @@
 import { chown, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { privateFiles } from "../../agent/endpoints/endpoint-records.ts";
+import { commandsLock } from "../../agent/endpoints/endpoint-records.ts";
 import { type HeldLock, waitForLock } from "../../agent/lock.ts";
 import { readDatasets } from "../../provider/read-datasets.ts";
 import { sftJobKind } from "../../provider/resources/sft-job.ts";
@@ -30,7 +30,7 @@ async function lockOf(step: string, stage: Stage, name: string, maxSteps: number
   const layout = layoutOf(stage.data);
   const { model, datasets, train } = experimentOf(stage.model, maxSteps);
   if (step === "Dataset") return `${layout.locks}/datasets-${(await readDatasets(datasets)).digest.slice(0, 16)}`;
-  if (step === "ChatEndpoint") return privateFiles(layout, name).lock;
+  if (step === "ChatEndpoint") return commandsLock(layout, name);
   if (step !== "SftJob") return undefined;
   const checked = await sftJobKind.check?.({ experiment: name, model, datasets, train }, {});
   return `${layout.locks}/declare-${String(checked?.computed?.["run"])}`;

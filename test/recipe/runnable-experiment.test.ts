@@ -38,7 +38,7 @@ describe("readRunnableExperiment", () => {
   });
 
   it.each([
-    [{ target: "aws" }, "target: aws is not in this release yet. Use `tuneup:target: local` or `ssh`."],
+    [{ target: "aws" }, "target: aws is not in this release yet. Use `tuneup:target: local`, `ssh` or `kubernetes`."],
     [{ target: "ssh" }, /^compute.host: is required/],
     [{ compute: { host: "my-gpu" } }, /^compute.host: has no meaning for the target local/],
     [{ storage: { dataDirectory: "~/data" } }, /^storage.dataDirectory: must be an absolute path, got "~\/data"/],
