@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { until } from "../agent/runs/harness.ts";
 import { send } from "../faults/processes.ts";
-import { expectComplete, expectNoStepLost, expectSentence, expectSound } from "../faults/soundness.ts";
+import { expectNoStepLost, expectSound } from "../faults/soundness.ts";
 import { type Cli, reportsOf } from "../faults/stage.ts";
 import { clusterObstacle } from "./cluster.ts";
-import { type ClusterStage, expectRefusal, freezePod, openClusterStage } from "./fault-stage.ts";
+import { type ClusterStage, freezePod, openClusterStage } from "./fault-stage.ts";
 
 /** What happens to a training and its Pods on a real cluster. Each case ends by the criterion of every fault test: the next `up` converges. */
 const obstacle = await clusterObstacle();
@@ -82,50 +82,4 @@ test("the API server restarts and the kubelet is away for a minute: nobody notic
   await ended(up);
   expect(Math.max(...reportsOf(await stage.run("away")).map(({ attempt }) => attempt))).toBe(1);
   await expectSound(stage, "away");
-});
-
-test("an image that nobody has is named, and the right one converges", async () => {
-  const image = `tuneup-test/missing@sha256:${"0".repeat(64)}`;
-  await stage.write("imageless", 12, stage.settings({ image }));
-  await expectRefusal(stage, "imageless", /kubernetes\.image: .*waits for its image: .*tuneup-test\/missing/);
-  await stage.write("imageless", 12);
-  await expectSound(stage, "imageless");
-});
-
-test("a StorageClass that is not there is named in preview", async () => {
-  const volume = { claim: "elsewhere", size: "1Gi", storageClassName: "fast-nowhere" };
-  await stage.write("classless", 12, stage.settings({ volume }));
-  const { code, said } = await stage.tuneup("preview", "classless");
-  expectSentence({ code, said }, /kubernetes\.volume\.storageClassName: .*fast-nowhere/);
-});
-
-test("more GPUs than a node has: said in the scheduler's words, and fewer converge", async () => {
-  await stage.write("greedy", 12, stage.settings({ cpuRequest: "64", cpu: "64" }));
-  const up = stage.start("up", "greedy");
-  await until(() => /waits for a node: .*Insufficient cpu/.test(up.said()) || up.over());
-  up.interrupt();
-  expectSentence(await up.ended, /waits for a node: .*Insufficient cpu/);
-  await stage.write("greedy", 12);
-  await expectSound(stage, "greedy");
-});
-
-test("Pods that run out of memory are told after the second, and more memory converges", async () => {
-  await stage.write("starved", steps, stage.settings({ memory: "150Mi" }));
-  await expectRefusal(stage, "starved", /kubernetes\.memory: .*OOMKilled/);
-  await stage.write("starved", steps);
-  await expectSound(stage, "starved");
-});
-
-test("destroy with a finalizer that nobody takes away ends in a sentence, and goes on when it is gone", async () => {
-  await stage.write("held", 12);
-  await ended(stage.start("up", "held"));
-  await expectComplete(stage, "held");
-  const patch = (finalizers: string) =>
-    stage.kubectl("patch", "serviceaccount/held", "--type=merge", `--patch={"metadata":{"finalizers":${finalizers}}}`);
-  await patch('["example.com/held"]');
-  expectSentence(await stage.tuneup("down", "held", "--yes"), /example\.com\/held/);
-  await patch("null");
-  const { code, said } = await stage.tuneup("down", "held", "--yes");
-  expect(code, said).toBe(0);
-  await expectSound(stage, "held");
 });
