@@ -11,7 +11,7 @@ import { containerdSocket, nodeName, partsOf, policyQueue } from "./parts.ts";
 import { ensurePrograms, type Programs } from "./programs.ts";
 import { type Parts, runParts } from "./running.ts";
 import { installTrainer } from "./trainer.ts";
-import { folderOf, limitVolume } from "./volumes.ts";
+import { folderOf, insideOf, limitVolume } from "./volumes.ts";
 
 /** A Kubernetes of one node with a real kubelet, in namespaces of its own. */
 export interface Cluster {
@@ -27,8 +27,10 @@ export interface Cluster {
   loadImage(archive: string, name: string): Promise<void>;
   /** The folder on this machine that is the volume of a claim. Waits until the claim is bound. */
   volume(namespace: string, claim: string): Promise<string>;
-  /** Lets the volume of a claim end at a size. It is empty then, and its folder is no longer seen from this machine. */
-  limitVolume(namespace: string, claim: string, megabytes: number): Promise<void>;
+  /** The same folder as Pods see it, also where `limitVolume` laid something over it. */
+  inside(namespace: string, claim: string): Promise<string>;
+  /** Lets the volume of a claim, or a folder of it, end at a size: empty the first time, and no longer seen by `volume`; another size later. */
+  limitVolume(namespace: string, claim: string, megabytes: number, below?: string): Promise<void>;
   /** JobSet and Kubeflow Trainer: resources, controllers and webhooks. */
   installTrainer(): Promise<void>;
   /** Ends the API server; what is connected is cut. */
@@ -150,7 +152,8 @@ function handleOf({ namespace, programs, credentials, parts, door, gpus }: Made)
       await namespace.run([...ctr, "images", "import", "--digests", "--base-name", base, archive]);
     },
     volume: (of, claim) => folderOf(namespace, kubectl, of, claim),
-    limitVolume: (of, claim, megabytes) => limitVolume(namespace, kubectl, of, claim, megabytes),
+    inside: (of, claim) => insideOf(namespace, kubectl, of, claim),
+    limitVolume: (of, claim, megabytes, below) => limitVolume(namespace, kubectl, of, claim, megabytes, below),
     installTrainer: () => installTrainer(namespace, programs, credentials, kubectl),
     restartApiserver: async () => {
       await stopApiserver();

@@ -30,7 +30,7 @@ export async function openClusterStage(name: string, accessMode: AccessMode = "R
     const kubernetes = { namespace, image, cpu: "2", cpuRequest: "100m", memory: "3Gi", graceSeconds: 30 };
     const settings = (changes = {}) => ({ kubernetes: { ...kubernetes, volume: { claim, size: "30Gi" }, ...changes } });
     const stage = await openStage({
-      data: await cluster.volume(namespace, claim),
+      data: await cluster.inside(namespace, claim),
       environment: { KUBECONFIG: cluster.kubeconfig, TUNEUP_KUBERNETES_START_MS: "10000", STAND_IN_DELETE_S: "20" },
       config: { target: "kubernetes", compute: { device: "cpu" }, ...settings() },
     });

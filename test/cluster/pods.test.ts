@@ -29,7 +29,7 @@ test("a StorageClass that is not there is named in preview", async () => {
   expectSentence({ code, said }, /kubernetes\.volume\.storageClassName: .*fast-nowhere/);
 });
 
-test("more GPUs than a node has: said in the scheduler's words, and fewer converge", async () => {
+test("more CPUs than a node has: said in the scheduler's words, and fewer converge", async () => {
   await stage.write("greedy", 12, stage.settings({ cpuRequest: "64", cpu: "64" }));
   const up = stage.start("up", "greedy");
   await until(() => /waits for a node: .*Insufficient cpu/.test(up.said()) || up.over());
@@ -59,4 +59,17 @@ test("destroy with a finalizer that nobody takes away ends in a sentence, and go
   const { code, said } = await stage.tuneup("down", "held", "--yes");
   expect(code, said).toBe(0);
   await expectSound(stage, "held");
+});
+
+// Last: it lies over the runs of the others.
+test("a volume that gets full is told, and with room the training goes on", async () => {
+  const { cluster, namespace } = stage;
+  await cluster.limitVolume(namespace, "tuneup-data", 6, "runs");
+  await stage.write("crowded", 20);
+  const up = stage.start("up", "crowded");
+  await until(() => /The disk is (too )?full/.test(up.said()) || up.over());
+  await cluster.limitVolume(namespace, "tuneup-data", 600, "runs");
+  // It goes on by itself, unless its last try was before there was room.
+  expect((await up.ended).said).toMatch(/The disk is (too )?full/);
+  await expectSound(stage, "crowded");
 });

@@ -3,6 +3,8 @@ import { execa } from "execa";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { until } from "../agent/runs/harness.ts";
 import { changesIn } from "../faults/soundness.ts";
+import { render } from "../components/kubernetes-rendered.ts";
+import { shipped, shippedExperiment, whole } from "../components/kubernetes-shipped.ts";
 import { clusterObstacle } from "./cluster.ts";
 import { editStack, makeClaim, openStage, placeEnvironment, type Stage } from "./stage.ts";
 
@@ -49,6 +51,18 @@ it("every Pod passes the Restricted standard, with no warning", async () => {
   const level = ["label", "--dry-run=server", "--overwrite", "namespace", namespace];
   const said = await stage.cluster.kubectl([...level, "pod-security.kubernetes.io/enforce=restricted"]);
   expect(said).not.toMatch(/violate/i);
+});
+
+it("the API server takes what every shipped experiment declares, with no warning", async () => {
+  for (const file of shipped) {
+    const manifests = await render(shippedExperiment(file), whole);
+    const text = manifests.map((manifest) => JSON.stringify(manifest)).join("\n---\n");
+    const said = await stage.cluster.kubectl(
+      ["apply", "--dry-run=server", "--warnings-as-errors", "--filename=-"],
+      text,
+    );
+    expect(said.trim().split("\n"), file).toHaveLength(manifests.length);
+  }
 });
 
 it("chat asks it through a port-forward", async () => {

@@ -1,39 +1,10 @@
 /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- objects of the API are plain data here, whatever classes the client has for them */
-import { readdirSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { V1Container, V1PodSpec } from "@kubernetes/client-node";
 import { describe, expect, it } from "vitest";
-import { parse } from "yaml";
-import { configValues } from "../../recipe/config-values.ts";
-import { readRunnableExperiment } from "../../recipe/runnable-experiment.ts";
 import { render } from "./kubernetes-rendered.ts";
+import { always, serving, shipped, shippedExperiment, type Values, whole } from "./kubernetes-shipped.ts";
 import { findingsIn, type Manifest, type RuleName, ruleNames } from "./kubernetes-rules.ts";
 
-const stacks = fileURLToPath(new URL("../../stacks/", import.meta.url));
-const shipped = readdirSync(stacks).filter((file) => /^Pulumi\.k8s-.+\.yaml$/.test(file));
-
-type Values = Record<string, Record<string, unknown>>;
-
-/** The values of a shipped experiment, changed, as they run. */
-function experiment(file: string, changes: Values = {}) {
-  const { config } = parse(readFileSync(stacks + file, "utf8")) as { config: Record<string, unknown> };
-  const texts = Object.entries(config).map(([key, value]) => [
-    key,
-    typeof value === "string" ? value : JSON.stringify(value),
-  ]);
-  const values = configValues("tuneup", Object.fromEntries(texts) as Record<string, string>) as Values;
-  for (const [key, value] of Object.entries(changes)) values[key] = { ...values[key], ...value };
-  const result = readRunnableExperiment(values, stacks);
-  if (result.experiment === undefined) throw new Error(JSON.stringify(result.faults));
-  return result.experiment;
-}
-
-const always = [
-  ...["Namespace", "PersistentVolumeClaim", "ServiceAccount"],
-  ...["NetworkPolicy", "NetworkPolicy", "NetworkPolicy", "NetworkPolicy"],
-];
-const serving = ["Deployment", "Service", "PodDisruptionBudget"];
-const whole = [...always, "Job", ...serving];
 const demo = "Pulumi.k8s-demo.yaml";
 
 const variants: [string, Values, readonly string[]][] = [
@@ -72,21 +43,21 @@ const variants: [string, Values, readonly string[]][] = [
 describe("manifests keep to the rules", () => {
   it("there are shipped experiments for clusters, with a GPU and without", () => {
     expect(shipped).toContain(demo);
-    const devices = shipped.map((file) => experiment(file).compute.device);
+    const devices = shipped.map((file) => shippedExperiment(file).compute.device);
     expect(devices).toContain("cpu");
     expect(devices.some((device) => device !== "cpu")).toBe(true);
   });
 
   it.each(shipped)("%s", async (file) => {
-    expect(findingsIn(await render(experiment(file), whole))).toEqual([]);
+    expect(findingsIn(await render(shippedExperiment(file), whole))).toEqual([]);
   });
 
   it.each(variants)("k8s-demo with %s", async (_what, changes, kinds) => {
-    expect(findingsIn(await render(experiment(demo, changes), kinds))).toEqual([]);
+    expect(findingsIn(await render(shippedExperiment(demo, changes), kinds))).toEqual([]);
   });
 
   it("a Pod with a GPU asks for as many as it is limited to", async () => {
-    const all = await render(experiment(demo, { compute: { device: "cuda", gpusPerNode: 2 } }), whole);
+    const all = await render(shippedExperiment(demo, { compute: { device: "cuda", gpusPerNode: 2 } }), whole);
     const resources = all.flatMap((one) => templateIn(one)?.containers[0]?.resources ?? []);
     const gpus = resources.map(({ requests = {}, limits = {} }) =>
       [requests, limits].map((one) => one["nvidia.com/gpu"]),
@@ -186,7 +157,7 @@ const everything: Values = {
 
 it("finds what breaks each rule, and nothing else", async () => {
   const kinds = [...whole, "HorizontalPodAutoscaler", "Ingress", "HTTPRoute"];
-  const manifests = await render(experiment(demo, everything), kinds);
+  const manifests = await render(shippedExperiment(demo, everything), kinds);
   expect(findingsIn(manifests)).toEqual([]);
   for (const rule of ruleNames) {
     const broken = structuredClone(manifests);
@@ -197,7 +168,12 @@ it("finds what breaks each rule, and nothing else", async () => {
 
 it("looks into the Pods of a TrainingRuntime", async () => {
   const changes = { compute: { nodes: 2 }, kubernetes: { volume: { accessMode: "ReadWriteMany" } } };
-  const manifests = await render(experiment(demo, changes), [...always, "TrainingRuntime", "TrainJob", ...serving]);
+  const manifests = await render(shippedExperiment(demo, changes), [
+    ...always,
+    "TrainingRuntime",
+    "TrainJob",
+    ...serving,
+  ]);
   const text = JSON.stringify(of(manifests, "TrainingRuntime"));
   const broken = JSON.parse(
     text.replace('"readOnlyRootFilesystem":true', '"readOnlyRootFilesystem":false'),
