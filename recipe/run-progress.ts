@@ -23,9 +23,8 @@ export function runProgress(status: RunStatus): Progress {
         ...(detail === undefined || detail === "training" ? [] : [detail]),
       ]
     : [
-        state,
+        nextPod === true ? `${state}, its next Pod tries again` : state,
         ...(detail === undefined || detail === state ? [] : [detail]),
-        ...(nextPod === true ? ["waits for its next Pod"] : []),
       ];
   return {
     message: stepping ? parts.join(" · ") : parts.join(": "),

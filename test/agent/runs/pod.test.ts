@@ -122,7 +122,7 @@ describe("a run in a Pod", () => {
     expect(status).toMatchObject({ state: "failed", attempt: 5, nextPod: true, fault: { code: "trainer-killed" } });
     const context = collect();
     const waiting = wait(context);
-    await until(() => context.said.some((message) => /^failed: .*: waits for its next Pod$/.test(message)));
+    await until(() => context.said.some((message) => /^failed, its next Pod tries again: /.test(message)));
     expect(await startPod().code).toBe(0);
     expect((await waiting).status).toMatchObject({ state: "complete", attempt: 6 });
     expect((await read())?.nextPod).toBeUndefined();
