@@ -39,6 +39,11 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** fontconfig makes its folder in a cache readable by everybody where it is not there yet. `cache`: XDG_CACHE_HOME of what is to be started. */
+export async function makeFontCache(cache: string): Promise<void> {
+  await makeFolder(`${cache}/fontconfig`);
+}
+
 /**
  * Replaces the file at `path` atomically and durably: readers see the old text or the new, also after a crash. `guard` is called
  * right before the replacing, in the same turn: what it throws leaves the file as it was.

@@ -3,7 +3,7 @@ import { closeSync, openSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { setPriority } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { writeAtomically } from "../files.ts";
+import { makeFontCache, writeAtomically } from "../files.ts";
 import { childEnvironment } from "../processes.ts";
 import type { EngineLaunch } from "./engines/engine-kind.ts";
 
@@ -32,6 +32,8 @@ export class EngineProcess {
   /** Starts it in our process group; serve.py makes the kernel end it with us. `niceness` as of nice(1). */
   static async start(launch: EngineLaunch, log: string, niceness = 0): Promise<EngineProcess> {
     for (const { path, text } of launch.files) await writeAtomically(path, text);
+    const cache = launch.environment["XDG_CACHE_HOME"];
+    if (cache !== undefined) await makeFontCache(cache);
     const output = openSync(log, sizeOf(log) > logLimit ? "w" : "a", 0o600);
     try {
       const child = spawn(launch.program, launch.words, {

@@ -4,7 +4,7 @@ import { open } from "node:fs/promises";
 import type { Layout } from "../../recipe/layout.ts";
 import type { RunSpec } from "../../recipe/protocol.ts";
 import { asset } from "../assets.ts";
-import { isMissing, writeAtomically } from "../files.ts";
+import { isMissing, makeFontCache, writeAtomically } from "../files.ts";
 import { childEnvironment } from "../processes.ts";
 import type { RunPaths } from "./paths.ts";
 
@@ -51,6 +51,7 @@ export const pythonTrainer: TrainerCommand = async (launch) => {
   for (const name of scripts) {
     await writeAtomically(`${launch.paths.scripts}/${name}.py`, asset(`agent/python/${name}.py`));
   }
+  await makeFontCache(`${launch.layout.root}/cache`);
   return trainerProgram(launch);
 };
 
