@@ -8,5 +8,5 @@ export const whole = (schema: z.ZodNumber) =>
 export const decimal = (schema: z.ZodNumber) =>
   z.preprocess((value) => (typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value), schema);
 
-/** true or false, or their words. */
+/** True or false, or a string that is exactly one of them. */
 export const flag = z.preprocess((value) => (value === "true" ? true : value === "false" ? false : value), z.boolean());

@@ -1,5 +1,6 @@
 import { isIPv4 } from "node:net";
 import { z } from "zod";
+import { aws } from "./aws/config.ts";
 import { decimal, flag, whole } from "./config-scalars.ts";
 import { kubernetes } from "./kubernetes/config.ts";
 
@@ -241,6 +242,7 @@ export const experimentSchema = z.strictObject({
   serve: serve.prefault({}).describe("The chat endpoint."),
   storage: storage.prefault({}).describe("Where the data is kept."),
   compute: compute.prefault({}).describe("What trains."),
+  aws: aws.optional().describe("`aws` only: the machine, its volume, its network and when it ends."),
   kubernetes: kubernetes.prefault({}).describe("`kubernetes` only: the cluster, its volume and its Pods."),
   teardown: z
     .preprocess((value) => (typeof value === "string" ? { when: value } : value), teardown)

@@ -1,5 +1,6 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { checkArguments, type TrainArguments } from "./arguments.ts";
+import { aws } from "./aws/config.ts";
 import { experimentFaults } from "./compatibility/experiment.ts";
 import {
   budget,
@@ -93,10 +94,11 @@ function unionFaults(issue: z.core.$ZodIssueInvalidUnion, config: unknown): Faul
   const property = issue.path.map(String).join(".");
   const branch = named === undefined || issue.path[0] !== "datasets" ? undefined : branches[datasetKeys.indexOf(named)];
   if (branch !== undefined) return branch.flatMap((error) => toFaults(error, config));
+  const choice = issue.path[0] === "aws" ? "auto or a number above 0" : "auto, true or false";
   const message =
     issue.path[0] === "datasets"
       ? `must be a map with one of builtin (identity, general), path, hub, url, datasetInfo; got ${JSON.stringify(value)}.`
-      : `must be auto, true or false, got ${JSON.stringify(value)}.`;
+      : `must be ${choice}, got ${JSON.stringify(value)}.`;
   return [{ code: "config-value", property, message }];
 }
 
@@ -125,13 +127,26 @@ function sentenceOf(issue: z.core.$ZodIssue): string {
   }
 }
 
-function shapeAt(path: readonly PropertyKey[], config: unknown): Record<string, z.ZodType> {
-  const parts: Record<string, z.ZodObject> = { serve, storage, compute, model, teardown, budget };
-  const [first] = path;
+function shapeAt(path: readonly PropertyKey[], config: unknown): Record<string, z.core.$ZodType> {
+  const parts: Record<string, z.ZodObject> = { serve, storage, compute, aws, model, teardown, budget };
+  const [first, ...inner] = path;
   if (first === undefined) return experimentSchema.shape;
-  if (first !== "datasets") return parts[String(first)]?.shape ?? {};
+  if (first !== "datasets") {
+    return inner.reduce((shape, key) => shapeOf(objectIn(shape[String(key)])), shapeOf(parts[String(first)]));
+  }
   const value = valueAt(config, path.slice(0, 2));
   return datasetShapes[isMap(value) ? datasetShapeOf(value) : "path"].shape;
+}
+
+function shapeOf(schema: z.ZodObject | undefined): Record<string, z.core.$ZodType> {
+  return schema?.shape ?? {};
+}
+
+/** The map under what says its default, or that it may be left out. */
+function objectIn(schema: z.core.$ZodType | undefined): z.ZodObject | undefined {
+  if (schema instanceof z.ZodObject) return schema;
+  const stated = schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault;
+  return stated ? objectIn(schema.unwrap()) : undefined;
 }
 
 function siblings(path: readonly PropertyKey[], config: unknown): string[] {
@@ -139,7 +154,8 @@ function siblings(path: readonly PropertyKey[], config: unknown): string[] {
 }
 
 function describe(path: readonly PropertyKey[], config: unknown): string {
-  return shapeAt(path.slice(0, -1), config)[String(path.at(-1))]?.description ?? "see docs/reference.md.";
+  const schema = shapeAt(path.slice(0, -1), config)[String(path.at(-1))];
+  return (schema instanceof z.ZodType ? schema.description : undefined) ?? "see docs/reference.md.";
 }
 
 function unknownKey(property: string, key: string, known: readonly string[]): FaultFacts {

@@ -50,11 +50,17 @@ export async function reference(): Promise<string> {
 }
 
 function table(schema: JsonSchema, prefix: string): string[] {
-  const rows = Object.entries(schema.properties ?? {}).map(([name, property]) => {
+  return ["| key | type | default | meaning |", "|---|---|---|---|", ...rows(schema, prefix), ""];
+}
+
+/** A row for each key; a map inside has one for itself and one for each of its own. */
+function rows(schema: JsonSchema, prefix: string): string[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, property]) => {
     const standard = schema.required?.includes(name) === true ? "required" : shown(property.default);
-    return row([`\`${prefix}${name}\``, typeOf(property), standard, property.description ?? ""]);
+    const own = row([`\`${prefix}${name}\``, typeOf(property), standard, property.description ?? ""]);
+    // Maps at the top have a table of their own.
+    return prefix === "tuneup:" ? [own] : [own, ...rows(property, `${prefix}${name}.`)];
   });
-  return ["| key | type | default | meaning |", "|---|---|---|---|", ...rows, ""];
 }
 
 function typeOf(schema: JsonSchema): string {

@@ -1,0 +1,131 @@
+import { isIPv4, isIPv6 } from "node:net";
+import { z } from "zod";
+import { decimal, flag, whole } from "../config-scalars.ts";
+import { nearest } from "../nearest.ts";
+import { instanceTypes } from "./instance-types.ts";
+
+const known = instanceTypes.map(({ name }) => name);
+
+const typeName = z.string().superRefine((name, context) => {
+  if (known.includes(name)) return;
+  const close = nearest(name, known);
+  const families = [...new Set(known.map((one) => one.split(".")[0]))].join(", ");
+  const hint = close.length > 0 ? ` (did you mean ${close.join(" or ")}?)` : "";
+  context.addIssue({ code: "custom", message: `must be a GPU instance type of the families ${families}${hint}` });
+});
+
+/** A block of addresses such as 203.0.113.0/24. */
+const cidr = z.string().refine(
+  (text) => {
+    const [address = "", length = ""] = text.split("/");
+    const most = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1;
+    return /^\d+$/.test(length) && Number(length) <= most && text.split("/").length === 2;
+  },
+  { error: "must be a block of addresses such as 203.0.113.0/24" },
+);
+
+/** Is a block so large that it is the open internet? 0.0.0.0/0 in two halves is. */
+export function isWorldOpen(block: string): boolean {
+  const [address = "", length = "128"] = block.split("/");
+  return Number(length) < (isIPv6(address) ? 16 : 8);
+}
+
+/** The data volume. */
+const volume = z.strictObject({
+  sizeGiB: z
+    .union([z.literal("auto"), whole(z.int().positive())])
+    .default("auto")
+    .describe("Its size. auto: by the estimate of the disk, with a fifth to spare. A volume can grow, never shrink."),
+  type: z.enum(["gp3", "gp2"]).default("gp3").describe("Its kind; gp3 with its baseline of 3000 IOPS and 125 MB/s."),
+});
+
+/** Who may chat from outside. */
+const publicChat = z
+  .strictObject({
+    certificate: z
+      .string()
+      .regex(/^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/\S+$/, {
+        error: "must be the ARN of a certificate in ACM",
+      })
+      .describe("ARN of the certificate in ACM that the load balancer shows."),
+    allowedCidrs: z.array(cidr).min(1).describe("Blocks of addresses that may connect."),
+    everyone: flag
+      .default(false)
+      .describe("Must be true as well for 0.0.0.0/0, ::/0 and blocks nearly as large: said once it may be a slip."),
+  })
+  .superRefine(({ allowedCidrs, everyone }, context) => {
+    for (const [index, block] of allowedCidrs.entries()) {
+      if (!isWorldOpen(block) || everyone) continue;
+      const message = "must not be the open internet, unless `aws.publicChat.everyone: true` says so too";
+      context.addIssue({ code: "custom", path: ["allowedCidrs", index], message });
+    }
+  });
+
+/** When the machine ends whatever happens. */
+const lease = z.strictObject({
+  hours: decimal(z.number().positive())
+    .default(24)
+    .describe("Hours after which the machine is terminated, from inside and from outside. Data stays."),
+  usd: decimal(z.number().positive())
+    .optional()
+    .describe("US dollars after which it is terminated, at the price of an hour. Default: the hours alone."),
+});
+
+const settings = z.strictObject({
+  region: z
+    .string()
+    .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, { error: "must be a region such as us-east-1" })
+    .default("us-east-1")
+    .describe("Region. The table of prices is of us-east-1."),
+  zone: z
+    .string()
+    .regex(/^[a-z]{2}(-[a-z]+)+-\d[a-z]$/, { error: "must be an availability zone such as us-east-1a" })
+    .optional()
+    .describe("Availability zone of volume and machine: a volume can't leave it. Default: the region's zone a."),
+  instanceTypes: z
+    .array(typeName)
+    .min(1)
+    .optional()
+    .describe("Instance types in order of preference; the first that fits is taken. Default: the cheapest that fits."),
+  gpuMemoryGiB: z
+    .union([z.literal("auto"), decimal(z.number().positive())])
+    .default("auto")
+    .describe("Least memory of one card. auto: what the estimate says."),
+  spot: flag.default(false).describe("Take spot capacity: cheaper, and AWS may take it back with two minutes' notice."),
+  onDemandFallback: whole(z.int().min(0))
+    .default(15)
+    .describe("Minutes without spot capacity after which an on-demand machine is taken; 0: never."),
+  volume: volume
+    .prefault({})
+    .describe("The encrypted data volume. It outlives the machine and is billed until deleted."),
+  vpc: z
+    .string()
+    .regex(/^(own|default|vpc-[0-9a-f]{8,17})$/, {
+      error: "must be own, default, or the id of a VPC such as vpc-0a1b2c3d",
+    })
+    .default("own")
+    .describe("own: one with private subnets and endpoints alone; default: the account's; or the id of another."),
+  publicChat: publicChat
+    .optional()
+    .describe("Chat from outside, by a load balancer with TLS. Default: none; chat goes through SSM."),
+  lease: lease.prefault({}).describe("When the machine ends whatever happens."),
+});
+
+/** `tuneup:aws`: what is provisioned for the target aws. */
+export const aws = settings.superRefine(({ region, zone }, context) => {
+  if (zone === undefined || zone.slice(0, -1) === region) return;
+  context.addIssue({ code: "custom", path: ["zone"], message: `must be a zone of aws.region, ${region}` });
+});
+
+/** What `tuneup:aws` says, its defaults filled in. */
+export type AwsConfig = z.output<typeof aws>;
+
+/** The settings of an experiment that says `tuneup:aws` or leaves it out. */
+export function awsConfig(stated: AwsConfig | undefined): AwsConfig {
+  return stated ?? aws.parse({});
+}
+
+/** Availability zone of volume and machine. */
+export function zoneOf({ region, zone }: Pick<AwsConfig, "region" | "zone">): string {
+  return zone ?? `${region}a`;
+}
