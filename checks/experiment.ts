@@ -3,7 +3,7 @@ import type { CheckFinding } from "../recipe/check-report.ts";
 import { trainingFaults } from "../recipe/compatibility/experiment.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import type { FaultFacts } from "../recipe/fault.ts";
-import { readRunnableExperiment } from "../recipe/runnable-experiment.ts";
+import { readPlannableExperiment } from "../recipe/runnable-experiment.ts";
 import { modelPin, type Pins } from "../recipe/pins.ts";
 import { trainsOnOneCard } from "../recipe/target.ts";
 import { variantFindings } from "../recipe/variant-findings.ts";
@@ -39,7 +39,7 @@ export async function checkConfig(
   folder: string,
   context: CheckContext,
 ): Promise<CheckFinding[]> {
-  const { experiment, faults } = readRunnableExperiment(config, folder);
+  const { experiment, faults } = readPlannableExperiment(config, folder);
   if (experiment === undefined) return faults.map(faultFinding);
   return checkExperiment(experiment, context);
 }
@@ -55,7 +55,7 @@ export async function checkExperiment(experiment: Experiment, context: CheckCont
   const reads = !resourcesOnly || counts;
   const data = reads ? await reportOf(experiment, context) : undefined;
   // On a CPU that nobody asked for, what a card would need is no fault of the file yet.
-  const known = experiment.compute.device !== "auto" || host !== undefined;
+  const known = experiment.compute.device !== "auto" || host !== undefined || target === "aws";
   const gpus = trainsOnOneCard(target) ? 1 : hardware.gpus;
   const unfit = known ? trainingFaults(experiment, { device, gpus, distributed: gpus > 1 }) : [];
   return [

@@ -33,7 +33,9 @@ export function hardwareOf({ compute, target }: Experiment, host: HostFacts | un
   const gpus = cardsOf({ compute, target }, host);
   const stated = compute.gpuMemoryGiB === undefined ? undefined : compute.gpuMemoryGiB * 2 ** 30;
   const named = compute.gpu ?? own?.name;
-  const isUnknown = named === undefined && stated === undefined && target !== "kubernetes";
+  // A cluster can't be asked what it has, and a machine for aws is not there yet; both have a GPU.
+  const hostTells = target !== "kubernetes" && (target !== "aws" || host !== undefined);
+  const isUnknown = named === undefined && stated === undefined && hostTells;
   if (compute.device === "cpu" || isUnknown) {
     const basis = "the machine's memory";
     const processes = target === "kubernetes" ? gpus : 1;

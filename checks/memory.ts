@@ -1,5 +1,5 @@
 import type { CheckFinding } from "../recipe/check-report.ts";
-import { type Memory, memoryOf } from "../recipe/estimates/memory.ts";
+import { type Memory, memoryOf, tightShare } from "../recipe/estimates/memory.ts";
 import type { ModelShape } from "../recipe/estimates/model-config.ts";
 import { parametersOf } from "../recipe/estimates/parameters.ts";
 import { proposalsFor } from "../recipe/estimates/proposals.ts";
@@ -9,9 +9,6 @@ import { gigabytes } from "./figures.ts";
 import type { Hardware } from "./hardware.ts";
 
 const basis = "formula fitted to peaks measured on one H200: -4 to +10 % there (docs/estimates.md)";
-
-/** More of a card than that is close to the error of the estimate. */
-const tight = 0.95;
 
 /** Does the training fit into one card, or into the machine's memory where there is none? */
 export function memoryFindings(
@@ -41,8 +38,8 @@ export function memoryFindings(
       `${gigabytes(sure)} of it are always there, and ${has}.`;
     return [{ ...limited, level: "warning", code: "memory-tight", property, message, next }];
   }
-  if (memory.total > tight * limit) {
-    const next = proposalText(experiment, question, tight * limit);
+  if (memory.total > tightShare * limit) {
+    const next = proposalText(experiment, question, tightShare * limit);
     const message = `${needs}, which is close to what there is: ${has}.`;
     return [{ ...limited, level: "warning", code: "memory-tight", property, message, next }];
   }

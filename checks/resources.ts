@@ -3,6 +3,7 @@ import type { CheckFinding } from "../recipe/check-report.ts";
 import { trainingOf } from "../recipe/estimates/training.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import type { DataReport } from "./datasets/report.ts";
+import { billFindings, planMachine } from "./machine.ts";
 import { diskFindings } from "./disk.ts";
 import { cardFindings, type HostFacts, hardwareOf } from "./hardware.ts";
 import { memoryFindings } from "./memory.ts";
@@ -25,21 +26,27 @@ const paths = { weights: "/weights", datasets: "/datasets", output: "/output" };
 /** Memory, disk, time and price, and what of the model's shape and the card forbids the training. */
 export async function resourceFindings(experiment: Experiment, question: ResourceQuestion): Promise<CheckFinding[]> {
   const { home, host, data, hub } = question;
-  const hardware = hardwareOf(experiment, host);
+  const { target, model } = experiment;
+  const own = hardwareOf(experiment, host);
   const { shape, findings, folder } = await modelShapeOf(experiment, home, hub);
-  const found = [...findings, ...cardFindings(experiment, hardware)];
-  if (shape === undefined) return found;
-  const rendered = { ...experiment, train: renderTraining(experiment.train, [], paths, hardware.device) };
-  const training = trainingOf(rendered.train, shape, hardware.gpus);
+  if (shape === undefined) return [...findings, ...(target === "aws" ? [] : cardFindings(experiment, own))];
+  const rendered = { ...experiment, train: renderTraining(experiment.train, [], paths, own.device) };
+  const training = trainingOf(rendered.train, shape, own.gpus);
+  // A machine that is there tells itself what it has.
+  const plan = target === "aws" && host === undefined ? planMachine(rendered, { shape, training }) : undefined;
+  const hardware = plan?.hardware ?? own;
   const known = stepsOfRun(experiment, data, hardware.gpus);
   const tokens = data?.tokens?.perEpoch ?? 0;
-  const { target, model } = experiment;
   // A folder of the user's is used where it is.
   const weightsThere = model.source === "path" || (target === "local" ? folder !== undefined : undefined);
+  const disk = diskFindings(rendered, { shape, training, steps: known?.steps, tokens, host, weightsThere });
+  const time = timeFindings(experiment, { shape, training, hardware, known, report: data, price: plan?.price });
   return [
-    ...found,
+    ...findings,
+    ...(plan === undefined ? cardFindings(experiment, hardware) : plan.findings),
     ...memoryFindings(experiment, { shape, training, hardware }),
-    ...diskFindings(rendered, { shape, training, steps: known?.steps, tokens, host, weightsThere }),
-    ...timeFindings(experiment, { shape, training, hardware, known, report: data }),
+    ...disk,
+    ...time,
+    ...(plan === undefined ? [] : billFindings(experiment, plan, { disk, time, atMost: known?.atMost === true })),
   ];
 }

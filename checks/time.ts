@@ -43,10 +43,14 @@ export function timeFindings(
     readonly hardware: Hardware;
     readonly known: KnownSteps | undefined;
     readonly report: DataReport | undefined;
+    /** What an hour of the machine costs. Default: `compute.pricePerHour`. */
+    readonly price?: HourlyPrice | undefined;
   },
 ): CheckFinding[] {
   const { shape, training, hardware, known, report } = question;
   const { budget, compute, train } = experiment;
+  const stated = compute.pricePerHour;
+  const own = stated === undefined ? undefined : { usd: stated, basis: "compute.pricePerHour" };
   if (known === undefined) {
     const message = "how long it takes is not known before the data is here.";
     return [{ area: "time", level: "ok", message, next: "`npx tuneup data` with this experiment's name fetches it." }];
@@ -84,7 +88,13 @@ export function timeFindings(
           message: `${figure} (${detail}).`,
         },
   ];
-  return [...findings, ...priceFindings(experiment, { seconds, bound, atMost, pricePerHour: compute.pricePerHour })];
+  return [...findings, ...priceFindings(experiment, { seconds, bound, atMost, price: question.price ?? own })];
+}
+
+/** US dollars an hour, and where that is from. */
+export interface HourlyPrice {
+  readonly usd: number;
+  readonly basis: string;
 }
 
 function priceFindings(
@@ -93,29 +103,29 @@ function priceFindings(
     seconds,
     bound,
     atMost,
-    pricePerHour,
+    price,
   }: {
     readonly seconds: number;
     readonly bound: boolean;
     readonly atMost: boolean;
-    readonly pricePerHour: number | undefined;
+    readonly price: HourlyPrice | undefined;
   },
 ): CheckFinding[] {
-  if (pricePerHour === undefined) {
+  if (price === undefined) {
     if (budget.usd === undefined) return [];
     const message = `is ${budget.usd} USD, and what an hour costs is not said.`;
     const next = "Set `tuneup:compute.pricePerHour`.";
     return [{ area: "price", level: "error", code: "price-unknown", property: "budget.usd", message, next }];
   }
-  const price = (seconds / 3600) * pricePerHour;
-  const text = `training costs ${bound ? "at most " : "about "}${price.toFixed(2)} USD (${hours(seconds)} at ${pricePerHour} USD an hour)`;
+  const cost = (seconds / 3600) * price.usd;
+  const text = `training costs ${bound ? "at most " : "about "}${cost.toFixed(2)} USD (${hours(seconds)} at ${price.usd} USD an hour)`;
   const figures = {
     area: "price",
-    figure: Math.round(price * 100) / 100,
+    figure: Math.round(cost * 100) / 100,
     unit: "USD",
-    basis: "compute.pricePerHour",
+    basis: price.basis,
   } as const;
-  if (budget.usd === undefined || price <= budget.usd) {
+  if (budget.usd === undefined || cost <= budget.usd) {
     return [
       {
         ...figures,

@@ -1,15 +1,26 @@
 import { canonicalJson } from "../recipe/canonical.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import { Fault } from "../recipe/fault.ts";
-import { readRunnableExperiment } from "../recipe/runnable-experiment.ts";
+import { readPlannableExperiment, readRunnableExperiment, type RunnableResult } from "../recipe/runnable-experiment.ts";
 import { projectFolder } from "./project.ts";
 import { readStack } from "./stack-file.ts";
 
 /** An experiment as its stack file says it, without Pulumi. Throws Fault `experiment-invalid` with everything that is wrong. */
 export async function runnableExperiment(name: string): Promise<Experiment> {
+  return experimentBy(readRunnableExperiment, name);
+}
+
+/** The same for commands that only look: a target that is not provisioned yet is none of their concern. */
+export async function plannableExperiment(name: string): Promise<Experiment> {
+  return experimentBy(readPlannableExperiment, name);
+}
+
+type Reading = (config: Readonly<Record<string, unknown>>, folder: string) => RunnableResult;
+
+async function experimentBy(reading: Reading, name: string): Promise<Experiment> {
   const stated = await readStack(name);
   // Pulumi gives the program its maps with sorted keys; the host's files have that order.
-  const read = readRunnableExperiment(JSON.parse(canonicalJson(stated)) as typeof stated, projectFolder);
+  const read = reading(JSON.parse(canonicalJson(stated)) as typeof stated, projectFolder);
   if (read.experiment !== undefined) return read.experiment;
   const lines = read.faults.map((fault) => `\n  ${new Fault(fault).sentence}`).join("");
   throw new Fault({ code: "experiment-invalid", message: `stacks/Pulumi.${name}.yaml can't be run:${lines}` });

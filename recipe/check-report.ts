@@ -1,6 +1,6 @@
 /** What a check is about. */
 export type CheckArea =
-  "config" | "compatibility" | "environment" | "weights" | "data" | "memory" | "disk" | "time" | "price";
+  "config" | "compatibility" | "environment" | "weights" | "data" | "machine" | "memory" | "disk" | "time" | "price";
 
 /** One line of `tuneup check`: what was looked at, the figure, the limit, and where the figure comes from. */
 export interface CheckFinding {

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { DatasetSource } from "./experiment-schema.ts";
 import { type Experiment, readExperiment } from "./experiment.ts";
 import type { FaultFacts } from "./fault.ts";
+import { trainsOnOneCard } from "./target.ts";
 import { isLoopback } from "./tls.ts";
 
 /** The experiment as it runs, or everything that is wrong with it. */
@@ -11,25 +12,28 @@ export type RunnableResult =
 
 /** `readExperiment`, and what this release's targets can't do is a fault. Paths that the file has are taken from `folder`, the project's. */
 export function readRunnableExperiment(config: Readonly<Record<string, unknown>>, folder: string): RunnableResult {
+  const result = readPlannableExperiment(config, folder);
+  return result.experiment?.target === "aws" ? { faults: [notProvisioned] } : result;
+}
+
+/** The same for what only looks, such as `tuneup check`: a target may be one that this release knows and does not provision yet. */
+export function readPlannableExperiment(config: Readonly<Record<string, unknown>>, folder: string): RunnableResult {
   const { experiment, faults } = readExperiment(config);
   if (experiment === undefined) return { faults };
   const impossible = unfitForTarget(experiment);
   return impossible.length > 0 ? { faults: impossible } : { experiment: withPaths(experiment, folder) };
 }
 
+const notProvisioned: FaultFacts = {
+  code: "target-unavailable",
+  property: "target",
+  message: "aws is not started by this release yet: `npx tuneup check` proposes the machine, its disk and its price.",
+  next: "Use `tuneup:target: local`, `ssh` or `kubernetes`.",
+};
+
 /** What an experiment asks of a target that this release does not have, or that fits another target. */
 function unfitForTarget(experiment: Experiment): FaultFacts[] {
-  const { target, compute, storage, teardown, serve } = experiment;
-  if (target === "aws") {
-    return [
-      {
-        code: "target-unavailable",
-        property: "target",
-        message: `${target} is not in this release yet.`,
-        next: "Use `tuneup:target: local`, `ssh` or `kubernetes`.",
-      },
-    ];
-  }
+  const { target, compute, teardown, serve } = experiment;
   const faults: FaultFacts[] = [];
   if (target === "ssh" && compute.host === undefined) {
     faults.push({
@@ -41,27 +45,10 @@ function unfitForTarget(experiment: Experiment): FaultFacts[] {
   }
   if (target === "kubernetes") faults.push(...unfitForCluster(experiment));
   else if (compute.nodes > 1 || compute.gpusPerNode !== undefined) faults.push(oneMachine(target, compute));
-  if (target === "local") {
-    const remote = (["host", "user", "port", "identity", "jump"] as const).find((key) => compute[key] !== undefined);
-    if (remote !== undefined) {
-      faults.push({
-        code: "host-local",
-        property: `compute.${remote}`,
-        message: "has no meaning for the target local, which is this machine.",
-        next: "Say `tuneup:target: ssh`, or take it out.",
-      });
-    }
-    if (storage.dataDirectory?.startsWith("~") === true) {
-      faults.push({
-        code: "config-value",
-        property: "storage.dataDirectory",
-        message: `must be an absolute path, got ${JSON.stringify(storage.dataDirectory)}.`,
-      });
-    }
-  }
+  if (target === "local" || target === "aws") faults.push(...unfitForMachine(target, experiment));
   const open = target !== "kubernetes" && serve.enabled && serve.tls === "off" && !isLoopback(serve.host);
   if (open) faults.push(openWithoutTls(serve.host));
-  if (teardown.when === "after-idle") {
+  if (teardown.when === "after-idle" && target !== "aws") {
     faults.push({
       code: "teardown-idle",
       property: "teardown.when",
@@ -72,10 +59,46 @@ function unfitForTarget(experiment: Experiment): FaultFacts[] {
   return faults;
 }
 
+/** What says how a machine is reached that is given. */
+function wayThere(compute: Experiment["compute"]): string | undefined {
+  return (["host", "user", "port", "identity", "jump"] as const).find((key) => compute[key] !== undefined);
+}
+
+const machineOf = { local: "this machine", aws: "a machine that tuneup starts" } as const;
+
+/** What belongs to another target, and what neither this machine nor one that is started can do. */
+function unfitForMachine(target: keyof typeof machineOf, { compute, storage }: Experiment): FaultFacts[] {
+  const faults: FaultFacts[] = [];
+  const foreign = wayThere(compute);
+  if (foreign !== undefined) {
+    faults.push({
+      code: "host-local",
+      property: `compute.${foreign}`,
+      message: `has no meaning for the target ${target}, which is ${machineOf[target]}.`,
+      next: "Say `tuneup:target: ssh`, or take it out.",
+    });
+  }
+  if (storage.dataDirectory?.startsWith("~") === true) {
+    faults.push({
+      code: "config-value",
+      property: "storage.dataDirectory",
+      message: `must be an absolute path, got ${JSON.stringify(storage.dataDirectory)}.`,
+    });
+  }
+  if (target === "aws" && compute.device === "cpu") {
+    faults.push({
+      code: "config-value",
+      property: "compute.device",
+      message: "must be auto or cuda for the target aws, whose machines all have a GPU, got cpu.",
+    });
+  }
+  return faults;
+}
+
 /** What belongs to another target, and what does not go together on a cluster. */
 function unfitForCluster({ compute, storage, kubernetes, serve }: Experiment): FaultFacts[] {
   const faults: FaultFacts[] = [];
-  const foreign = (["host", "user", "port", "identity", "jump"] as const).find((key) => compute[key] !== undefined);
+  const foreign = wayThere(compute);
   if (foreign !== undefined) {
     faults.push({
       code: "host-cluster",
@@ -112,11 +135,11 @@ function unfitForCluster({ compute, storage, kubernetes, serve }: Experiment): F
   return faults;
 }
 
-function oneMachine(target: string, { nodes }: Experiment["compute"]): FaultFacts {
+function oneMachine(target: Experiment["target"], { nodes }: Experiment["compute"]): FaultFacts {
   return {
     code: "compute-nodes",
     property: nodes > 1 ? "compute.nodes" : "compute.gpusPerNode",
-    message: `is for the target kubernetes: on ${target} one machine trains on one card.`,
+    message: `is for the target kubernetes: on ${target} one machine trains${trainsOnOneCard(target) ? " on one card" : ""}.`,
     next: "Take it out, or say `tuneup:target: kubernetes`.",
   };
 }

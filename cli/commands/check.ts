@@ -42,6 +42,7 @@ async function findingsOf(experiment: string, model: string | undefined): Promis
   const { checkConfig } = await import("../../checks/experiment.ts");
   const { hostFacts } = await import("../../checks/host.ts");
   const { pinsFile, readPins } = await import("../../recipe/pins.ts");
+  const { homeOf } = await import("../../recipe/home.ts");
   const { homeBeside, onHost, projectFolder } = await import("../project.ts");
   const { readStack } = await import("../stack-file.ts");
   const stated = await readStack(experiment);
@@ -53,11 +54,14 @@ async function findingsOf(experiment: string, model: string | undefined): Promis
     hubToken: process.env["HF_TOKEN"],
   };
   const { extras, offline } = await wishesOf(config, projectFolder);
-  // The hardware is the host's, the files are this machine's.
-  const there = await onHost(experiment, async (host) => ({
-    home: homeBeside(host),
-    host: await hostFacts(host, extras, offline),
-  }));
+  // The hardware is the host's, the files are this machine's. A machine that is not there yet is proposed instead.
+  const planned = config["target"] === "aws";
+  const there = planned
+    ? { home: homeOf(process.env) }
+    : await onHost(experiment, async (host) => ({
+        home: homeBeside(host),
+        host: await hostFacts(host, extras, offline),
+      }));
   return [...findings, ...(await checkConfig(config, projectFolder, { ...context, ...there }))];
 }
 
@@ -66,9 +70,9 @@ async function wishesOf(
   config: Readonly<Record<string, unknown>>,
   folder: string,
 ): Promise<{ readonly extras: Variant[]; readonly offline?: boolean | undefined }> {
-  const { readRunnableExperiment } = await import("../../recipe/runnable-experiment.ts");
+  const { readPlannableExperiment } = await import("../../recipe/runnable-experiment.ts");
   const { variantsFor } = await import("../../recipe/variants.ts");
-  const { experiment } = readRunnableExperiment(config, folder);
+  const { experiment } = readPlannableExperiment(config, folder);
   if (experiment === undefined) return { extras: [] };
   return { extras: variantsFor(experiment.train), offline: experiment.compute.offline };
 }
@@ -103,7 +107,7 @@ const marks = { ok: ["green", "✓"], warning: ["yellow", "!"], error: ["red", "
 
 const areas: readonly CheckArea[] = [
   ...(["config", "compatibility", "environment", "weights", "data"] as const),
-  ...(["memory", "disk", "time", "price"] as const),
+  ...(["machine", "memory", "disk", "time", "price"] as const),
 ];
 
 /** The findings by area in the user's language, errors with the key at fault, each with its basis and what to do next. */

@@ -16,7 +16,7 @@ import { pinDatasets, type Pins, pinsFile, readPins } from "../../recipe/pins.ts
 import type { DatasetSample } from "../../recipe/protocol.ts";
 import { say } from "../language/say.ts";
 import { hostSpecFor, projectFolder } from "../project.ts";
-import { runnableExperiment } from "../runnable.ts";
+import { plannableExperiment } from "../runnable.ts";
 
 /** An experiment's data as `tuneup data` shows it. */
 export interface Examined {
@@ -32,7 +32,7 @@ export interface Examined {
 
 /** Reads the experiment and all of its data; what is on a hub is fetched first. `tell` gets a line for each thing that takes long. */
 export async function examineData(name: string, tell: (line: string) => void, signal: AbortSignal): Promise<Examined> {
-  const experiment = await runnableExperiment(name);
+  const experiment = await plannableExperiment(name);
   const host = await hostHere(name);
   const home = host.dataDirectory;
   const pins = await fetchMissing(name, experiment, { home, tell, signal });

@@ -11,7 +11,7 @@ const typeName = z.string().superRefine((name, context) => {
   const close = nearest(name, known);
   const families = [...new Set(known.map((one) => one.split(".")[0]))].join(", ");
   const hint = close.length > 0 ? ` (did you mean ${close.join(" or ")}?)` : "";
-  context.addIssue({ code: "custom", message: `must be a GPU instance type of the families ${families}${hint}` });
+  context.addIssue(`must be a GPU instance type of the families ${families}${hint}`);
 });
 
 /** A block of addresses such as 203.0.113.0/24. */
@@ -53,12 +53,9 @@ const publicChat = z
       .default(false)
       .describe("Must be true as well for 0.0.0.0/0, ::/0 and blocks nearly as large: said once it may be a slip."),
   })
-  .superRefine(({ allowedCidrs, everyone }, context) => {
-    for (const [index, block] of allowedCidrs.entries()) {
-      if (!isWorldOpen(block) || everyone) continue;
-      const message = "must not be the open internet, unless `aws.publicChat.everyone: true` says so too";
-      context.addIssue({ code: "custom", path: ["allowedCidrs", index], message });
-    }
+  .refine(({ allowedCidrs, everyone }) => everyone || !allowedCidrs.some(isWorldOpen), {
+    path: ["allowedCidrs"],
+    error: "must not be the open internet, unless `aws.publicChat.everyone: true` says so too",
   });
 
 /** When the machine ends whatever happens. */
@@ -71,11 +68,13 @@ const lease = z.strictObject({
     .describe("US dollars after which it is terminated, at the price of an hour. Default: the hours alone."),
 });
 
+const usualRegion = "us-east-1";
+
 const settings = z.strictObject({
   region: z
     .string()
     .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, { error: "must be a region such as us-east-1" })
-    .default("us-east-1")
+    .default(usualRegion)
     .describe("Region. The table of prices is of us-east-1."),
   zone: z
     .string()
@@ -112,9 +111,9 @@ const settings = z.strictObject({
 });
 
 /** `tuneup:aws`: what is provisioned for the target aws. */
-export const aws = settings.superRefine(({ region, zone }, context) => {
-  if (zone === undefined || zone.slice(0, -1) === region) return;
-  context.addIssue({ code: "custom", path: ["zone"], message: `must be a zone of aws.region, ${region}` });
+export const aws = settings.refine(({ region, zone }) => zone === undefined || zone.slice(0, -1) === region, {
+  path: ["zone"],
+  error: "must be a zone of aws.region",
 });
 
 /** What `tuneup:aws` says, its defaults filled in. */

@@ -18,6 +18,9 @@ export interface Memory {
   readonly peak: "loss" | "backward" | "step";
 }
 
+/** More of a card than that is close to the error of the estimate. */
+export const tightShare = 0.95;
+
 /** CUDA context and libraries, outside PyTorch's allocator (0.80e9 measured), and cuBLAS' workspaces inside (0.07e9). */
 const fixedBytes = 0.87e9;
 

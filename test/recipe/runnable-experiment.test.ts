@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Fault } from "../../recipe/fault.ts";
-import { readRunnableExperiment } from "../../recipe/runnable-experiment.ts";
+import { readPlannableExperiment, readRunnableExperiment } from "../../recipe/runnable-experiment.ts";
 
 const sha256 = "a".repeat(64);
 const config = {
@@ -38,7 +38,19 @@ describe("readRunnableExperiment", () => {
   });
 
   it.each([
-    [{ target: "aws" }, "target: aws is not in this release yet. Use `tuneup:target: local`, `ssh` or `kubernetes`."],
+    [
+      { target: "aws" },
+      "target: aws is not started by this release yet: `npx tuneup check` proposes the machine, its disk and its price. Use `tuneup:target: local`, `ssh` or `kubernetes`.",
+    ],
+    [
+      { target: "aws", compute: { host: "my-gpu" } },
+      /^compute.host: has no meaning for the target aws, which is a machine/,
+    ],
+    [{ target: "aws", compute: { device: "cpu" } }, /^compute.device: must be auto or cuda for the target aws/],
+    [
+      { target: "aws", compute: { nodes: 2 } },
+      /^compute.nodes: is for the target kubernetes: on aws one machine trains\./,
+    ],
     [{ target: "ssh" }, /^compute.host: is required/],
     [{ compute: { host: "my-gpu" } }, /^compute.host: has no meaning for the target local/],
     [{ storage: { dataDirectory: "~/data" } }, /^storage.dataDirectory: must be an absolute path, got "~\/data"/],
@@ -50,4 +62,10 @@ describe("readRunnableExperiment", () => {
     const sentences = (faults ?? []).map((facts) => new Fault(facts).sentence);
     expect(sentences).toEqual([typeof expected === "string" ? expected : (expect.stringMatching(expected) as unknown)]);
   });
+});
+
+it("readPlannableExperiment lets aws through, with an end by itself", () => {
+  const aws = { ...config, target: "aws", teardown: "after-idle" };
+  expect(readPlannableExperiment(aws, "/project").experiment?.model.id).toBe("/project/models/qwen");
+  expect(readRunnableExperiment(aws, "/project").experiment).toBeUndefined();
 });

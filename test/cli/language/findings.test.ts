@@ -62,7 +62,7 @@ const changes = {
 };
 
 test.each(
-  ["local", "local-qwen", "qwen2.5-7b-lora", "ssh-demo"].flatMap((name) =>
+  ["local", "local-qwen", "qwen2.5-7b-lora", "ssh-demo", "aws-qwen2.5-7b"].flatMap((name) =>
     Object.entries(changes).map(([what, change]) => ({ name, what, change })),
   ),
 )("no line of the check of $name, $what, stays English", async ({ name, change }) => {
@@ -77,6 +77,27 @@ test.each(
     expect(lines.length).toBeGreaterThan(2);
     expect(lines.filter((line) => !chinese.test(line))).toEqual([]);
   }
+});
+
+test.each<[string, object]>([
+  ["as it is", {}],
+  [
+    "dear and open",
+    { spot: true, region: "eu-west-1", zone: "eu-west-1b", instanceTypes: ["p5.48xlarge", "g5.xlarge"] },
+  ],
+  ["too small", { instanceTypes: ["g4dn.xlarge"], volume: { sizeGiB: 5 }, lease: { hours: 0.1, usd: 0.01 } }],
+])("no line about a machine for aws, %s, stays English", async (_what, aws) => {
+  const stated = { ...(await shipped("aws-qwen2.5-7b")), aws };
+  const context = { home: join(folder, "home"), pins: readPins(undefined, "none") };
+  const findings = await checkConfig(stated, root, context);
+  expect(findings.filter(({ area }) => area === "machine")).toHaveLength(1);
+  const lines = stripVTControlCharacters(textOf("x", findings)).trimEnd().split("\n").slice(1);
+  expect(lines.filter((line) => !chinese.test(line))).toEqual([]);
+  // Nothing but names and figures is left in English.
+  const told = findings.filter(
+    ({ code = "" }) => code.startsWith("aws-") && !code.endsWith("none") && code !== "aws-region",
+  );
+  for (const { message } of told) expect(inChinese(message), message).toBeDefined();
 });
 
 test("what to do and where a figure comes from are Chinese for every bad experiment", async () => {

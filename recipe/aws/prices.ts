@@ -1,0 +1,70 @@
+import type { AwsConfig } from "./config.ts";
+
+/** Hours of a month as AWS's calculator counts them. */
+export const monthHours = 730;
+
+/**
+ * What is billed beside the machine, US dollars in us-east-1, each as it was read:
+ * volumes: AWS's price list, 2026-10-16 (gp3), AWS's agent-toolkit, early 2026 (gp2; gp3 the same); public addresses: AWS's price list, 2026-10-16;
+ * load balancer and its capacity unit: examples on AWS's page of prices, 2026-09-20; interface endpoints, one zone: 2026-05;
+ * EKS's control plane, a version in standard support: AWS's blog on containers, the same in 2026-03.
+ */
+export const otherPrices = {
+  volumeGiBMonth: { gp3: 0.08, gp2: 0.1 },
+  loadBalancerHour: 0.0225,
+  loadBalancerUnitHour: 0.008,
+  publicAddressHour: 0.005,
+  endpointHour: 0.01,
+  controlPlaneHour: 0.1,
+} as const;
+
+/** Services that a machine without a way to the internet needs for SSM; S3's endpoint costs nothing. */
+export const endpointServices = ["ssm", "ssmmessages", "ec2messages"] as const;
+
+/** A load balancer is in two zones at least, with a public address in each. */
+const balancerZones = 2;
+
+/** What is on, as far as it decides the price. */
+export interface Billed {
+  /** The machine, US dollars an hour. */
+  readonly machineHour: number;
+  readonly volumeGiB: number;
+  readonly volumeType: AwsConfig["volume"]["type"];
+  /** Is there a load balancer? */
+  readonly publicChat: boolean;
+  /** Is the network our own, with endpoints for SSM? */
+  readonly ownVpc: boolean;
+  /** Is there an EKS cluster of our own? Default: no. */
+  readonly cluster?: boolean;
+}
+
+/** What it costs, US dollars. */
+export interface Cost {
+  /** Everything, an hour while it is on. */
+  readonly hour: number;
+  /** Everything, for a month if it is left on. */
+  readonly month: number;
+  /** A month's parts by what they are for; nothing that costs nothing. */
+  readonly parts: Readonly<Record<string, number>>;
+  /** What goes on being billed for a month when the machine has ended: the volume. */
+  readonly kept: number;
+}
+
+/** Price of an hour and of a month. A load balancer is counted with one capacity unit, as a chat of a few people needs. Traffic is not counted. */
+export function costOf(billed: Billed): Cost {
+  const { loadBalancerHour, loadBalancerUnitHour, publicAddressHour, endpointHour, controlPlaneHour } = otherPrices;
+  const balancer = loadBalancerHour + loadBalancerUnitHour + balancerZones * publicAddressHour;
+  const hours: readonly (readonly [string, number])[] = [
+    ["machine", billed.machineHour],
+    ["load balancer", billed.publicChat ? balancer : 0],
+    ["endpoints", billed.ownVpc ? endpointServices.length * endpointHour : 0],
+    ["control plane", billed.cluster === true ? controlPlaneHour : 0],
+  ];
+  const kept = billed.volumeGiB * otherPrices.volumeGiBMonth[billed.volumeType];
+  const months: readonly (readonly [string, number])[] = [
+    ...hours.map(([name, usd]) => [name, usd * monthHours] as const),
+    ["volume", kept],
+  ];
+  const month = months.reduce((sum, [, usd]) => sum + usd, 0);
+  return { hour: month / monthHours, month, parts: Object.fromEntries(months.filter(([, usd]) => usd > 0)), kept };
+}
