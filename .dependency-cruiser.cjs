@@ -4,7 +4,7 @@ const only = (from, ...allowed) => ({
   severity: "error",
   from: { path: `^${from}/` },
   to: {
-    path: "^(recipe|hosts|agent|checks|provider|components|web|cli|scripts|index\\.ts)",
+    path: "^(recipe|hosts|agent|checks|policies|provider|components|web|cli|scripts|index\\.ts)",
     pathNot: `^(${[from, ...allowed].join("|")})/`,
   },
 });
@@ -18,6 +18,7 @@ module.exports = {
     only("hosts", "recipe", "agent"),
     only("web", "recipe"),
     only("checks", "recipe", "hosts", "agent"),
+    only("policies", "recipe"),
     only("provider", "recipe", "hosts", "agent", "checks"),
     only("components", "recipe", "provider"),
     // agent: its locks, atomic files and process checks; what it does on a host is reached through hosts.

@@ -40,7 +40,19 @@ async function check(name: string, words: readonly [string, ...string[]]): Promi
 
 /** All checks, so that one run tells everything that is wrong; false where one failed. */
 async function staticChecks(): Promise<boolean> {
-  const parts = ["recipe", "hosts", "agent", "checks", "provider", "components", "cli", "scripts", "web", "index.ts"];
+  const parts = [
+    "recipe",
+    "hosts",
+    "agent",
+    "checks",
+    "policies",
+    "provider",
+    "components",
+    "cli",
+    "scripts",
+    "web",
+    "index.ts",
+  ];
   const results = [
     await check("Format", ["prettier", "--check", "--log-level=warn", "."]),
     await check("Types", ["tsc", "--noEmit"]),
