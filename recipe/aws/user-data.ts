@@ -1,0 +1,129 @@
+/** What a machine is told at its first start. */
+export interface MachineStart {
+  /** Id of the data volume, such as vol-0a1b2c3d4e5f67890. */
+  readonly volumeId: string;
+  /** Where the volume is mounted: the data directory. Default: /var/lib/tuneup. */
+  readonly mountPoint?: string;
+  /** Hours from the first start to the end, whatever happens. */
+  readonly leaseHours: number;
+}
+
+const folder = "/usr/local/lib/tuneup";
+
+/**
+ * Mounts the data volume, which is formatted if it is blank and never otherwise: blkid finds nothing on it and its first MiB is zero, as EC2 hands
+ * out new volumes. What carries anything else, even a torn file system, is left alone with a sentence; the machine goes on without a data directory.
+ */
+export const mountScript = `#!/bin/sh
+# mount-volume DEVICE MOUNT_POINT. Waits for the device; every step is said, for the console's log.
+set -eu
+device=$1
+point=$2
+table=\${TUNEUP_FSTAB:-/etc/fstab}
+left=\${TUNEUP_WAIT:-300}
+say() { echo "tuneup: $*"; }
+refuse() { say "$*" >&2; exit 1; }
+while [ ! -e "$device" ]; do
+  [ "$left" -gt 0 ] || refuse "the volume is not attached: there is no $device."
+  left=$((left - 1))
+  sleep 1
+done
+found=0
+signature=$(blkid -p -o export "$device") || found=$?
+case $found in
+0)
+  case "
+$signature
+" in
+  *"
+LABEL=tuneup
+"*) say "the volume has its file system." ;;
+  *) refuse "the volume holds something that tuneup did not make; it is not formatted: $signature" ;;
+  esac
+  ;;
+2)
+  [ "$(head -c 1048576 "$device" | tr -d '\\000' | wc -c)" -eq 0 ] ||
+    refuse "the volume holds data without a file system; it is not formatted."
+  say "the volume is blank and is formatted."
+  mkfs.ext4 -q -L tuneup "$device"
+  ;;
+*) refuse "blkid can't tell what the volume holds (status $found); it is not formatted." ;;
+esac
+mkdir -p "$point"
+grep -qs "^$device " "$table" || echo "$device $point ext4 defaults,nofail,x-systemd.device-timeout=300 0 2" >>"$table"
+mountpoint -q "$point" || mount "$point"
+say "the volume is mounted at $point."
+`;
+
+/** Ends the machine when its lease is over. The end is written down once, so that a restart is no new lease; on EC2 power off means terminated. */
+export const leaseScript = `#!/bin/sh
+# lease FILE SECONDS: FILE keeps the second of the end; the first call writes it.
+set -eu
+file=$1
+if [ ! -s "$file" ]; then
+  mkdir -p "$(dirname "$file")"
+  echo $(($(date +%s) + $2)) >"$file.new"
+  mv "$file.new" "$file"
+fi
+end=$(cat "$file")
+case $end in
+'' | *[!0-9]*) end=0 ;;
+esac
+[ "$(date +%s)" -lt "$end" ] || { echo "tuneup: the lease is over."; systemctl poweroff; }
+`;
+
+const leaseFile = "/var/lib/tuneup-lease/end";
+
+function leaseUnits(leaseHours: number): Readonly<Record<string, string>> {
+  const seconds = Math.round(leaseHours * 3600);
+  return {
+    "/etc/systemd/system/tuneup-lease.service": `[Unit]
+Description=Ends this machine when tuneup's lease is over
+
+[Service]
+Type=oneshot
+ExecStart=${folder}/lease ${leaseFile} ${seconds}
+`,
+    "/etc/systemd/system/tuneup-lease.timer": `[Unit]
+Description=Looks once a minute whether tuneup's lease is over
+
+[Timer]
+OnBootSec=0
+OnCalendar=minutely
+
+[Install]
+WantedBy=timers.target
+`,
+  };
+}
+
+/** Where Linux shows an EBS volume on a machine of the Nitro system, as all GPU machines of the table are. */
+export function deviceOf(volumeId: string): string {
+  return `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${volumeId.replace("-", "")}`;
+}
+
+/**
+ * The user data of the machine, for cloud-init: the lease's timer first, so that a machine whose start fails ends too, then the volume. Throws
+ * RangeError for what is no volume's id: it goes into a shell.
+ */
+export function userData({ volumeId, mountPoint = "/var/lib/tuneup", leaseHours }: MachineStart): string {
+  if (!/^vol-[0-9a-f]{8,17}$/.test(volumeId))
+    throw new RangeError(`A volume's id is vol- and hexadecimal digits, got ${JSON.stringify(volumeId)}.`);
+  const scripts = { [`${folder}/mount-volume`]: mountScript, [`${folder}/lease`]: leaseScript };
+  const file =
+    (permissions: string) =>
+    ([path, content]: readonly [string, string]) => ({ path, permissions, content });
+  const config = {
+    write_files: [
+      ...Object.entries(scripts).map(file("0755")),
+      ...Object.entries(leaseUnits(leaseHours)).map(file("0644")),
+    ],
+    runcmd: [
+      ["systemctl", "daemon-reload"],
+      ["systemctl", "enable", "--now", "tuneup-lease.timer"],
+      [`${folder}/mount-volume`, deviceOf(volumeId), mountPoint],
+    ],
+  };
+  // JSON is YAML too, and needs no quoting of ours.
+  return `#cloud-config\n${JSON.stringify(config, null, 1)}\n`;
+}

@@ -1,0 +1,176 @@
+import { existsSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { deviceOf, leaseScript, mountScript, userData } from "../../../recipe/aws/user-data.ts";
+
+let folder: string;
+let device: string;
+
+/** A program that writes its arguments down and does nothing. */
+async function standIn(name: string, status = 0): Promise<void> {
+  const path = join(folder, "bin", name);
+  await writeFile(path, `#!/bin/sh\necho "${name} $*" >>"${folder}/done"\nexit ${String(status)}\n`);
+  await chmod(path, 0o755);
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tuneup-user-data-"));
+  device = join(folder, "volume");
+  await mkdir(join(folder, "bin"));
+  // Mounting needs root, and power off would be kept in mind.
+  await Promise.all([standIn("mount"), standIn("mountpoint", 1), standIn("systemctl")]);
+  await writeFile(join(folder, "mount-volume"), mountScript);
+  await writeFile(join(folder, "lease"), leaseScript);
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+/** A volume as EC2 hands it out: nothing but zeros. */
+async function blank(): Promise<void> {
+  const file = await open(device, "w");
+  await file.truncate(64 * 2 ** 20);
+  await file.close();
+}
+
+const run = (script: string, words: readonly string[], more: Readonly<Record<string, string>> = {}) =>
+  execa("sh", [join(folder, script), ...words], {
+    env: {
+      PATH: `${folder}/bin:${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`,
+      TUNEUP_FSTAB: `${folder}/fstab`,
+      ...more,
+    },
+    all: true,
+    reject: false,
+  });
+const mount = (more: Readonly<Record<string, string>> = {}) =>
+  run("mount-volume", [device, join(folder, "data")], more);
+const digest = async (): Promise<string> =>
+  createHash("sha256")
+    .update(await readFile(device))
+    .digest("hex");
+const done = async (): Promise<string[]> =>
+  (await readFile(join(folder, "done"), "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
+
+// Debian has them here; macOS has none.
+const tools = existsSync("/usr/sbin/mkfs.ext4") && existsSync("/usr/sbin/blkid");
+
+describe.skipIf(!tools)("mount-volume", () => {
+  it("formats a blank volume once; the next machine finds the same bytes", async () => {
+    await blank();
+    const first = await mount();
+    expect(first.all).toMatch(/is blank and is formatted\.\n.*is mounted at/);
+    expect(first.exitCode).toBe(0);
+    const formatted = await digest();
+    const second = await mount();
+    expect(second.all).toMatch(/has its file system\.\n.*is mounted at/);
+    expect(await digest()).toBe(formatted);
+    expect((await readFile(join(folder, "fstab"), "utf8")).trimEnd().split("\n")).toEqual([
+      `${device} ${folder}/data ext4 defaults,nofail,x-systemd.device-timeout=300 0 2`,
+    ]);
+    expect((await done()).filter((line) => line.startsWith("mount "))).toHaveLength(2);
+  });
+
+  it.each<[string, () => Promise<unknown>, RegExp]>([
+    [
+      "another's file system",
+      () => execa("/usr/sbin/mkfs.ext4", ["-q", "-L", "others", device]),
+      /did not make.*LABEL=others/s,
+    ],
+    ["a file system without a name", () => execa("/usr/sbin/mkfs.ext4", ["-q", device]), /did not make/],
+    ["data without a file system", () => write("\n", 70_000), /holds data without a file system/],
+    ["a torn file system", tear, /holds data without a file system|did not make/],
+  ])("never formats %s", async (_what, fill, sentence) => {
+    await blank();
+    await fill();
+    const before = await digest();
+    const { all, exitCode } = await mount();
+    expect(all).toMatch(sentence);
+    expect(exitCode).toBe(1);
+    expect(await digest()).toBe(before);
+    expect(await done()).toEqual([]);
+  });
+
+  it("does not format where blkid fails", async () => {
+    await blank();
+    await standIn("blkid", 4);
+    const before = await digest();
+    const { all, exitCode } = await mount();
+    expect(all).toMatch(/blkid can't tell what the volume holds \(status 4\)/);
+    expect([exitCode, await digest()]).toEqual([1, before]);
+  });
+
+  it("says that the volume is not attached", async () => {
+    const { all, exitCode } = await mount({ TUNEUP_WAIT: "0" });
+    expect(all).toBe(`tuneup: the volume is not attached: there is no ${device}.`);
+    expect(exitCode).toBe(1);
+  });
+});
+
+async function write(text: string, place: number): Promise<void> {
+  const file = await open(device, "r+");
+  await file.write(text, place);
+  await file.close();
+}
+
+/** Its superblock is gone, as after a disk's fault: inodes and data are still there. */
+async function tear(): Promise<void> {
+  await execa("/usr/sbin/mkfs.ext4", ["-q", "-L", "tuneup", device]);
+  await write("\0".repeat(4096), 0);
+}
+
+describe("lease", () => {
+  const end = (): string => join(folder, "lease-end", "end");
+  const lease = (seconds: number) => run("lease", [end(), String(seconds)]);
+
+  it("writes the end once: a restart is no new lease", async () => {
+    expect((await lease(3600)).exitCode).toBe(0);
+    const first = await readFile(end(), "utf8");
+    expect(Number(first) - Date.now() / 1000).toBeGreaterThan(3000);
+    await lease(999_999);
+    expect(await readFile(end(), "utf8")).toBe(first);
+    expect(await done()).toEqual([]);
+  });
+
+  it.each(["1000", "not a time", " "])("ends the machine when the end that is written is %j", async (text) => {
+    await mkdir(join(folder, "lease-end"));
+    await writeFile(end(), text);
+    const { all } = await lease(3600);
+    expect(all).toBe("tuneup: the lease is over.");
+    expect(await done()).toEqual(["systemctl poweroff"]);
+  });
+});
+
+describe("userData", () => {
+  const text = userData({ volumeId: "vol-0a1b2c3d4e5f67890", leaseHours: 1.5 });
+  const config = JSON.parse(text.replace(/^#cloud-config\n/, "")) as {
+    readonly write_files: readonly { readonly path: string; readonly permissions: string; readonly content: string }[];
+    readonly runcmd: readonly (readonly string[])[];
+  };
+
+  it("is a cloud-config that starts the lease before anything can fail", () => {
+    expect(text).toMatch(/^#cloud-config\n/);
+    expect(config.runcmd.map(([program]) => program)).toEqual([
+      "systemctl",
+      "systemctl",
+      "/usr/local/lib/tuneup/mount-volume",
+    ]);
+    expect(config.runcmd.at(-1)?.slice(1)).toEqual([deviceOf("vol-0a1b2c3d4e5f67890"), "/var/lib/tuneup"]);
+    expect(deviceOf("vol-0a1b2c3d4e5f67890")).toMatch(/\/nvme-Amazon_Elastic_Block_Store_vol0a1b2c3d4e5f67890$/);
+  });
+
+  it("writes every file that it names, programs as such, within EC2's 16 KiB", () => {
+    const written = Object.fromEntries(config.write_files.map(({ path, ...file }) => [path, file]));
+    const [program] = /^ExecStart=(\S+) /m.exec(written["/etc/systemd/system/tuneup-lease.service"]!.content)!.slice(1);
+    expect(written[program!]?.permissions).toBe("0755");
+    expect(written["/etc/systemd/system/tuneup-lease.service"]?.content).toContain(" 5400\n");
+    expect(written["/usr/local/lib/tuneup/mount-volume"]?.permissions).toBe("0755");
+    expect(Buffer.byteLength(text)).toBeLessThan(16_384);
+  });
+
+  it("takes nothing for a volume's id that a shell could take for something else", () => {
+    expect(() => userData({ volumeId: "vol-1; reboot", leaseHours: 1 })).toThrow(/got "vol-1; reboot"/);
+  });
+});
