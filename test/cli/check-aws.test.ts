@@ -1,0 +1,30 @@
+import { fileURLToPath } from "node:url";
+import { execa } from "execa";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { CheckFinding } from "../../recipe/check-report.ts";
+import { makeTestHome, type TestHome } from "../fixtures/home.ts";
+
+const command = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+let home: TestHome;
+beforeAll(async () => {
+  home = await makeTestHome();
+});
+afterAll(() => home.remove());
+
+const tuneup = (...words: readonly string[]) =>
+  execa(process.execPath, [command, ...words], { env: home.environment, reject: false, all: true });
+
+it("`tuneup check` proposes a machine for aws, without asking this one what it has", async () => {
+  const { stdout, exitCode } = await tuneup("check", "aws-qwen2.5-7b", "--json");
+  const { findings } = JSON.parse(stdout) as { findings: readonly CheckFinding[] };
+  expect(exitCode).toBe(0);
+  expect(findings.find(({ code }) => code === "aws-machine")?.message).toMatch(/^g6\.xlarge /);
+  // This machine's Python, disk and driver are none of its concern.
+  expect(findings.filter(({ area }) => area === "environment")).toEqual([]);
+});
+
+it("what starts something refuses, and says what there is", async () => {
+  const { all, exitCode } = await tuneup("render", "aws-qwen2.5-7b");
+  expect(all).toMatch(/target: aws is not started by this release yet: `npx tuneup check` proposes/);
+  expect(exitCode).not.toBe(0);
+});
