@@ -15,6 +15,15 @@ export async function plannableExperiment(name: string): Promise<Experiment> {
   return experimentBy(readPlannableExperiment, name);
 }
 
+/**
+ * For what starts something: throws Fault `experiment-invalid` for a target that this release does not provision, before Pulumi is
+ * fetched or built and a stack is made. What else is wrong is told by the program.
+ */
+export async function requireProvisioned(name: string): Promise<void> {
+  const { target } = await readStack(name);
+  if (target === "aws") await runnableExperiment(name);
+}
+
 type Reading = (config: Readonly<Record<string, unknown>>, folder: string) => RunnableResult;
 
 async function experimentBy(reading: Reading, name: string): Promise<Experiment> {

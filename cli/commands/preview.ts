@@ -9,6 +9,8 @@ export function register(program: Command): void {
     .argument("[experiment]", say("help.experiment"), defaultExperiment)
     .description(say("preview.help"))
     .action(async (experiment: string) => {
+      const { requireProvisioned } = await import("../runnable.ts");
+      await requireProvisioned(experiment);
       const { Display } = await import("../display.ts");
       const { openStack } = await import("../stack.ts");
       const { withDisplay } = await import("../update.ts");

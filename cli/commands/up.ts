@@ -18,6 +18,8 @@ export function register(program: Command): void {
 
 /** Everything that `tuneup up` does. */
 export async function up(experiment: string): Promise<void> {
+  const { requireProvisioned } = await import("../runnable.ts");
+  await requireProvisioned(experiment);
   const { Display } = await import("../display.ts");
   const { openStack } = await import("../stack.ts");
   const { cancelled, withDisplay } = await import("../update.ts");

@@ -1,3 +1,4 @@
+import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -7,7 +8,8 @@ import { makeTestHome, type TestHome } from "../fixtures/home.ts";
 const command = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 let home: TestHome;
 beforeAll(async () => {
-  home = await makeTestHome();
+  // Without tools: whoever asked for Pulumi here would fetch or build it.
+  home = await makeTestHome({ shared: [] });
 });
 afterAll(() => home.remove());
 
@@ -23,8 +25,12 @@ it("`tuneup check` proposes a machine for aws, without asking this one what it h
   expect(findings.filter(({ area }) => area === "environment")).toEqual([]);
 });
 
-it("what starts something refuses, and says what there is", async () => {
-  const { all, exitCode } = await tuneup("render", "aws-qwen2.5-7b");
-  expect(all).toMatch(/target: aws is not started by this release yet: `npx tuneup check` proposes/);
-  expect(exitCode).not.toBe(0);
-});
+it.each(["render", "adopt", "preview", "up"])(
+  "`tuneup %s` refuses aws before anything is set up, and says what there is",
+  async (word) => {
+    const { all, exitCode } = await tuneup(word, "aws-qwen2.5-7b");
+    expect(all).toMatch(/target: aws is not started by this release yet: `npx tuneup check` proposes/);
+    expect(exitCode).toBe(1);
+    expect(await readdir(home.home)).not.toContain("tools");
+  },
+);
