@@ -1,19 +1,4 @@
 // Plain JavaScript: it must say a sentence on a Node that can't run TypeScript.
-import { existsSync } from "node:fs";
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { runIndexBeside } from "../recipe/typescript-entry.mjs";
 
-const [major, minor] = process.versions.node.split(".").map(Number);
-const own = fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url));
-if (major > 22 || (major === 22 && minor >= 18)) {
-  await import("./index.ts");
-} else if (existsSync(own)) {
-  const child = spawn(own, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
-  child.on("exit", (code) => process.exit(code ?? 1));
-} else {
-  console.error(
-    `tuneup needs Node 22.18 or newer, this is ${process.versions.node}. Run \`npm ci\`, which brings one.`,
-  );
-  process.exit(1);
-}
+await runIndexBeside(import.meta.url);
