@@ -57,8 +57,9 @@ it("every Pod passes the Restricted standard, with no warning", async () => {
 });
 
 it("the API server takes what every shipped experiment declares, with no warning", async () => {
-  await stage.cluster.kubectl(["create", "namespace", trial]);
-  await stage.cluster.kubectl(["label", "namespace", trial, "pod-security.kubernetes.io/enforce=restricted"]);
+  const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
+  const space = { apiVersion: "v1", kind: "Namespace", metadata: { name: trial, labels } };
+  await stage.cluster.kubectl(["apply", "--filename=-"], JSON.stringify(space));
   for (const file of shipped) {
     const manifests = await render(shippedExperiment(file), whole);
     const text = manifests
