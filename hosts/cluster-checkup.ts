@@ -1,7 +1,8 @@
-import { Fault } from "../recipe/fault.ts";
 import type { KubernetesHostSpec } from "../recipe/host.ts";
 import { amountOf } from "../recipe/kubernetes/config.ts";
 import { Cluster } from "./kubernetes-cluster.ts";
+import { unlessForbidden } from "./kubernetes-faults.ts";
+import { gpuCount } from "./kubernetes-survey.ts";
 
 /** Something that whoever runs `up` must be allowed in the namespace. */
 export interface Right {
@@ -102,23 +103,14 @@ async function classesOf(cluster: Cluster): Promise<Checkup["classes"]> {
   return { names: listed.items.map(({ metadata }) => metadata?.name ?? ""), standard: standard?.metadata?.name };
 }
 
-async function nodesOf(cluster: Cluster, { gpuResource }: KubernetesHostSpec): Promise<Checkup["nodes"]> {
+async function nodesOf(cluster: Cluster, spec: KubernetesHostSpec): Promise<Checkup["nodes"]> {
   const listed = await unlessForbidden(cluster.ask(cluster.core.listNode()));
   if (listed === undefined) return undefined;
-  const withDevices = listed.items.flatMap(({ metadata, status }): DeviceNode[] => {
-    const devices = Number(status?.allocatable?.[gpuResource] ?? 0) || 0;
+  const withDevices = listed.items.flatMap((node): DeviceNode[] => {
+    const { metadata } = node;
+    const devices = gpuCount(node, spec);
     const product = metadata?.labels?.["nvidia.com/gpu.product"];
     return devices === 0 ? [] : [{ name: metadata?.name ?? "", devices, product }];
   });
   return { count: listed.items.length, withDevices };
-}
-
-/** What is the cluster's, who has a namespace alone may not see. */
-async function unlessForbidden<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (thrown) {
-    if (thrown instanceof Fault && thrown.code === "cluster-forbidden") return undefined;
-    throw thrown;
-  }
 }

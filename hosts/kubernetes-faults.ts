@@ -186,3 +186,13 @@ function parsed(text: string): unknown {
     return text;
   }
 }
+
+/** Nodes and classes are the cluster's: who has a namespace alone may not see them, and then they are not known. */
+export async function unlessForbidden<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.code === "cluster-forbidden") return undefined;
+    throw thrown;
+  }
+}

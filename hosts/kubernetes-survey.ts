@@ -4,6 +4,7 @@ import type { KubernetesHostSpec, Toleration } from "../recipe/host.ts";
 import { amountOf } from "../recipe/kubernetes/config.ts";
 import type { CommandInput, CommandOutput } from "../recipe/protocol.ts";
 import type { Cluster } from "./kubernetes-cluster.ts";
+import { unlessForbidden } from "./kubernetes-faults.ts";
 import { trainers } from "./kubernetes-training.ts";
 
 type Facts = CommandOutput<"preflight">;
@@ -87,7 +88,8 @@ function memoryOf({ status }: V1Node): number {
   return amountOf(status?.allocatable?.["memory"] ?? "") || 0;
 }
 
-function gpuCount({ status }: V1Node, { gpuResource }: KubernetesHostSpec): number {
+/** How many of the device plugin's GPUs a node offers. */
+export function gpuCount({ status }: V1Node, { gpuResource }: Pick<KubernetesHostSpec, "gpuResource">): number {
   return Number(status?.allocatable?.[gpuResource] ?? 0) || 0;
 }
 
@@ -121,14 +123,4 @@ async function claimTrouble(
   // An empty one is for volumes that an administrator made.
   if (wanted === "" || classes.some(({ metadata }) => metadata?.name === wanted)) return undefined;
   return `the cluster has no StorageClass ${wanted}; it has ${names}`;
-}
-
-/** Nodes and classes are the cluster's: who has a namespace alone may not see them, and then they are not known. */
-async function unlessForbidden<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (thrown) {
-    if (thrown instanceof Fault && thrown.code === "cluster-forbidden") return undefined;
-    throw thrown;
-  }
 }

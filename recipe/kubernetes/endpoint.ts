@@ -45,11 +45,11 @@ export function endpointDeployment({ experiment, config, gpus, tls, revision }: 
     "--grace",
     String(drainSeconds + 10),
   ];
-  const labels = podLabels("endpoint", { claim: volume.claim, experiment });
+  const metadata = metadataOf(experiment, config);
   const { imagePullSecrets, nodeSelector, tolerations, priorityClassName, runtimeClassName } = config;
   const rolling = { type: "RollingUpdate" as const, rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } };
   return {
-    metadata: { name: endpointName(experiment), namespace: config.namespace, labels },
+    metadata,
     spec: {
       // An autoscaler decides it otherwise.
       ...(isScaled(config) ? {} : { replicas: endpoint.replicas }),
@@ -58,7 +58,7 @@ export function endpointDeployment({ experiment, config, gpus, tls, revision }: 
       strategy: endpoint.strategy === "Recreate" ? { type: "Recreate" as const } : rolling,
       selector: { matchLabels: selector(experiment) },
       template: {
-        metadata: { labels, annotations: { "tuneup.dev/revision": revision } },
+        metadata: { labels: metadata.labels, annotations: { "tuneup.dev/revision": revision } },
         spec: podSpec({
           image,
           claim: volume.claim,
@@ -84,14 +84,18 @@ export function endpointDeployment({ experiment, config, gpus, tls, revision }: 
   };
 }
 
+function metadataOf(experiment: string, { namespace, volume }: KubernetesConfig) {
+  return {
+    name: endpointName(experiment),
+    namespace,
+    labels: podLabels("endpoint", { claim: volume.claim, experiment }),
+  };
+}
+
 /** A name for the endpoint's Pods inside the cluster. */
 export function endpointService(experiment: string, config: KubernetesConfig) {
   return {
-    metadata: {
-      name: endpointName(experiment),
-      namespace: config.namespace,
-      labels: podLabels("endpoint", { claim: config.volume.claim, experiment }),
-    },
+    metadata: metadataOf(experiment, config),
     spec: {
       type: "ClusterIP" as const,
       selector: selector(experiment),
@@ -103,11 +107,7 @@ export function endpointService(experiment: string, config: KubernetesConfig) {
 /** One Pod of several stays while nodes are drained; a single one may go, or a node could never be emptied. */
 export function endpointDisruptionBudget(experiment: string, config: KubernetesConfig) {
   return {
-    metadata: {
-      name: endpointName(experiment),
-      namespace: config.namespace,
-      labels: podLabels("endpoint", { claim: config.volume.claim, experiment }),
-    },
+    metadata: metadataOf(experiment, config),
     spec: { maxUnavailable: 1, selector: { matchLabels: selector(experiment) } },
   };
 }
@@ -125,11 +125,7 @@ export function endpointAutoscaler(experiment: string, config: KubernetesConfig)
   const { replicas, maxReplicas = replicas, waitingRequests } = config.endpoint;
   const name = endpointName(experiment);
   return {
-    metadata: {
-      name,
-      namespace: config.namespace,
-      labels: podLabels("endpoint", { claim: config.volume.claim, experiment }),
-    },
+    metadata: metadataOf(experiment, config),
     spec: {
       scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name },
       minReplicas: replicas,
@@ -157,11 +153,7 @@ export function endpointIngress(experiment: string, config: KubernetesConfig) {
   const name = endpointName(experiment);
   const backend = { service: { name, port: { name: "http" } } };
   return {
-    metadata: {
-      name,
-      namespace: config.namespace,
-      labels: podLabels("endpoint", { claim: config.volume.claim, experiment }),
-    },
+    metadata: metadataOf(experiment, config),
     spec: {
       ...(className === undefined ? {} : { ingressClassName: className }),
       tls: [{ hosts: [host], secretName: tlsSecretName }],
@@ -178,11 +170,7 @@ export function endpointRoute(experiment: string, config: KubernetesConfig) {
   return {
     apiVersion: "gateway.networking.k8s.io/v1",
     kind: "HTTPRoute",
-    metadata: {
-      name,
-      namespace: config.namespace,
-      labels: podLabels("endpoint", { claim: config.volume.claim, experiment }),
-    },
+    metadata: metadataOf(experiment, config),
     spec: {
       parentRefs: [{ name: route.gateway, namespace: route.namespace }],
       hostnames: [route.host],
