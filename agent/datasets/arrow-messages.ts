@@ -5,7 +5,7 @@ import { MessageHeader } from "apache-arrow/fb/message-header";
 import { RecordBatch } from "apache-arrow/fb/record-batch";
 import { Schema } from "apache-arrow/fb/schema";
 import { ByteBuffer } from "flatbuffers";
-import { datasetFault } from "./problems.ts";
+import { unreadableTable } from "./problems.ts";
 
 /** What the messages of an Arrow file say without their bodies. */
 export interface ArrowOutline {
@@ -113,11 +113,10 @@ async function read(handle: FileHandle, position: number, length: number): Promi
 
 /** A Fault for a file that the reader can't read. */
 export function unreadableArrow(file: string, thrown: unknown) {
-  const said = thrown instanceof Error ? thrown.message : String(thrown);
-  return datasetFault(
-    "dataset-malformed",
+  return unreadableTable(
+    "Arrow",
     file,
-    `it can't be read as Arrow (${said}).`,
+    thrown,
     "Write it anew, for example with save_to_disk of the datasets library.",
   );
 }

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { parquetMetadataAsync, parquetSchema } from "hyparquet/src/metadata.js";
-import { datasetFault } from "./problems.ts";
+import { unreadableTable } from "./problems.ts";
 
 /** Opens a Parquet file and reads what its end says of rows and columns. Throws Fault `dataset-malformed`. */
 export async function readFooter(
@@ -43,11 +43,5 @@ export async function countParquet(
 
 /** A Fault for a file that the reader can't read. */
 export function unreadable(file: string, thrown: unknown) {
-  const said = thrown instanceof Error ? thrown.message : String(thrown);
-  return datasetFault(
-    "dataset-malformed",
-    file,
-    `it can't be read as Parquet (${said}).`,
-    "Write it anew, for example with pandas' to_parquet.",
-  );
+  return unreadableTable("Parquet", file, thrown, "Write it anew, for example with pandas' to_parquet.");
 }

@@ -69,3 +69,9 @@ export function sentenceOf({ message, count, where }: Problem): string {
 export function datasetFault(code: string, file: string, message: string, next?: string): Fault {
   return new Fault({ code, message: `${file}: ${message}`, ...(next === undefined ? {} : { next }) });
 }
+
+/** A Fault for a file that the reader of its format can't read. `next`: how to write one that it can. */
+export function unreadableTable(format: "Arrow" | "Parquet", file: string, thrown: unknown, next: string): Fault {
+  const said = thrown instanceof Error ? thrown.message : String(thrown);
+  return datasetFault("dataset-malformed", file, `it can't be read as ${format} (${said}).`, next);
+}
