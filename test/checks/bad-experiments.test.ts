@@ -6,7 +6,7 @@ import { checkConfig, checkExperiment } from "../../checks/experiment.ts";
 import type { HostFacts } from "../../checks/hardware.ts";
 import { datasetKind } from "../../provider/resources/dataset.ts";
 import { modelWeightsKind } from "../../provider/resources/model-weights.ts";
-import { parseGpus } from "../../recipe/gpus.ts";
+import { h100 } from "../fixtures/h100.ts";
 import { readRunnableExperiment } from "../../recipe/runnable-experiment.ts";
 import { bad, badFiles, type Config, good, numbersOutside, withChange } from "./bad-experiments.ts";
 
@@ -26,15 +26,6 @@ beforeEach(() => {
   vi.stubEnv("TUNEUP_HOME", join(folder, "home"));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-const h100: HostFacts = {
-  platform: "linux",
-  python: { path: "/usr/bin/python3", version: "3.13.1" },
-  memoryBytes: 256e9,
-  diskFreeBytes: 1e12,
-  environment: null,
-  gpus: parseGpus("0, GPU-1, NVIDIA H100 80GB HBM3, 81559, 580.159"),
-};
 
 const context = (host: HostFacts) => ({ home: join(folder, "home"), pins: { schemaVersion: 1 } as never, host });
 

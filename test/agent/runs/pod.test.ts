@@ -181,6 +181,13 @@ describe("a run in a Pod", () => {
   });
 });
 
+/** Until a Pod has found that another one works on the run. */
+async function untilItWaits({ pod }: ReturnType<typeof startPod>): Promise<void> {
+  let told = "";
+  pod.stdout.on("data", (chunk: Buffer) => (told += chunk.toString()));
+  await until(() => told.includes("Another Pod works on this run"));
+}
+
 describe("two Pods of one run", () => {
   test("the second waits as long as the first lives, and then finds the run complete", async () => {
     host.plan({ steps: 4, hold: 2 });
@@ -188,9 +195,7 @@ describe("two Pods of one run", () => {
     const first = startPod();
     await host.held();
     const second = startPod();
-    let told = "";
-    second.pod.stdout.on("data", (chunk: Buffer) => (told += chunk.toString()));
-    await until(() => told.includes("Another Pod works on this run"));
+    await untilItWaits(second);
     host.release();
     expect(await Promise.all([first.code, second.code])).toEqual([0, 0]);
     expect(host.events().filter(({ kind }) => kind === "attempt")).toHaveLength(1);
@@ -213,9 +218,7 @@ describe("two Pods of one run", () => {
     const first = startPod();
     await host.held();
     const second = startPod();
-    let told = "";
-    second.pod.stdout.on("data", (chunk: Buffer) => (told += chunk.toString()));
-    await until(() => told.includes("Another Pod works on this run"));
+    await untilItWaits(second);
     second.pod.kill("SIGTERM");
     expect(await second.code).toBe(143);
     expect((await read())?.state).toBe("training");

@@ -16,7 +16,7 @@ import { asText } from "../../../cli/data/text.ts";
 import { findingTexts } from "../../../cli/language/findings.ts";
 import { inChinese, phrasesInChinese } from "../../../cli/language/phrases.ts";
 import type { CheckFinding } from "../../../recipe/check-report.ts";
-import { parseGpus } from "../../../recipe/gpus.ts";
+import { h100 } from "../../fixtures/h100.ts";
 import { readPins } from "../../../recipe/pins.ts";
 import { readRunnableExperiment } from "../../../recipe/runnable-experiment.ts";
 import { bad, badFiles, good, withChange } from "../../checks/bad-experiments.ts";
@@ -35,15 +35,6 @@ afterAll(async () => {
   vi.unstubAllEnvs();
   await rm(folder, { recursive: true });
 });
-
-const h100: HostFacts = {
-  platform: "linux",
-  python: { path: "/usr/bin/python3", version: "3.13.1" },
-  memoryBytes: 256e9,
-  diskFreeBytes: 1e12,
-  environment: null,
-  gpus: parseGpus("0, GPU-1, NVIDIA H100 80GB HBM3, 81559, 580.159"),
-};
 
 const check = (config: Readonly<Record<string, unknown>>, project: string, host: HostFacts): Promise<CheckFinding[]> =>
   checkConfig(config, project, { home: join(folder, "home"), pins: readPins(undefined, "none"), host });
