@@ -1,6 +1,7 @@
-import { appendFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import type { RunEvent, RunMetric, RunState, RunStatus } from "../../recipe/lifecycle.ts";
 import { writeJson } from "../files.ts";
+import { saysDiskFull } from "../folders.ts";
 import type { RunPaths } from "./paths.ts";
 import { isTerminal } from "./record.ts";
 import { patched, type StatusPatch } from "./status-patch.ts";
@@ -10,6 +11,9 @@ const statusInterval = 500;
 
 /** Two records, some events, and what file systems lose by their blocks. */
 const reservedBytes = 65_536;
+
+/** One event and the record beside its predecessor, in blocks of 4 KiB. */
+const handedOutBytes = 16_384;
 
 /**
  * What the holder of a run's lock writes about it: status, events, metrics. A write that fails (a full disk) must not end a
@@ -57,7 +61,11 @@ export class Journal {
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#append(() => writeJson(this.#paths.status, this.#status, this.#guard));
+    await this.#append(() => this.#writeStatus());
+  }
+
+  #writeStatus(): Promise<void> {
+    return writeJson(this.#paths.status, this.#status, this.#guard);
   }
 
   /** A change of state: event first, then status, so that a status torn by a crash can be rebuilt. */
@@ -65,26 +73,41 @@ export class Journal {
     if (isTerminal(state)) await this.#append(() => rmSync(this.#paths.reserve, { force: true }));
     await this.event("state", `${state}: ${detail}`);
     this.update({ ...patch, state, detail });
-    await this.flush();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#append(() => this.#handOut(() => this.#writeStatus()));
   }
 
-  /** Sets space aside, so that how the run ended can be told even when the disk is full by then. */
+  /** Sets space aside, so that what the run waits for and how it ended can be told even when the disk is full by then. */
   reserveSpace(): Promise<void> {
+    if (this.#reserved() === reservedBytes) return Promise.resolve();
     return this.#append(() => writeFileSync(this.#paths.reserve, Buffer.alloc(reservedBytes), { mode: 0o600 }));
   }
 
   event(kind: RunEvent["kind"], message: string): Promise<void> {
     const event: RunEvent = { at: new Date().toISOString(), kind, message };
-    return this.#appendLine(this.#paths.events, event);
+    return this.#append(() => this.#handOut(() => writeLine(this.#paths.events, event)));
   }
 
   metric(metric: RunMetric): Promise<void> {
-    return this.#appendLine(this.#paths.metrics, metric);
+    return this.#append(() => writeLine(this.#paths.metrics, metric));
   }
 
-  /** Synchronous, so that nothing comes between the guard and the write. */
-  #appendLine(path: string, value: unknown): Promise<void> {
-    return this.#append(() => appendFileSync(path, `${JSON.stringify(value)}\n`, { mode: 0o600 }));
+  /** Writes what has to be told: on a full disk, into some of the space that was set aside. */
+  async #handOut(write: () => Promise<void> | void): Promise<void> {
+    try {
+      await write();
+    } catch (thrown) {
+      const reserved = this.#reserved();
+      if (!saysDiskFull(String(thrown)) || reserved === 0) throw thrown;
+      truncateSync(this.#paths.reserve, Math.max(0, reserved - handedOutBytes));
+      this.#guard();
+      await write();
+    }
+  }
+
+  #reserved(): number {
+    return statSync(this.#paths.reserve, { throwIfNoEntry: false })?.size ?? 0;
   }
 
   /** One write after the other, in the order of the calls. */
@@ -96,4 +119,9 @@ export class Journal {
     this.#writing = this.#writing.then(guarded).catch(this.#onTrouble);
     return this.#writing;
   }
+}
+
+/** Synchronous, so that nothing comes between the guard and the write. */
+function writeLine(path: string, value: unknown): void {
+  appendFileSync(path, `${JSON.stringify(value)}\n`, { mode: 0o600 });
 }

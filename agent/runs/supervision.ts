@@ -64,7 +64,7 @@ async function fail(journal: Journal, fault: Fault, nextPod: boolean): Promise<v
 }
 
 /** Our own trouble: a full disk is told as such. */
-async function troubleOf(thrown: unknown, folder: string): Promise<Fault> {
+export async function troubleOf(thrown: unknown, folder: string): Promise<Fault> {
   const fault = asFault(thrown);
   return fault.blame === "bug" && saysDiskFull(fault.message) ? diskFullFault("this run", folder) : fault;
 }
@@ -123,6 +123,7 @@ class Supervision {
     let [waits, furthest] = [0, -1];
     for (;;) {
       if (this.#isStopping()) return this.#stopped();
+      await this.#plan.journal.reserveSpace();
       const end = await new Attempt({ ...this.#plan, ...node }).run();
       if (await this.#completeIfDone()) return;
       if (this.#isStopping()) return this.#stopped();

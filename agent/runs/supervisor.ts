@@ -77,7 +77,6 @@ export async function superviseRun(
     const journal = new Journal(paths, record.status, reportTrouble, fence.guard);
     journal.update({ supervisorPid: process.pid });
     await journal.flush();
-    await journal.reserveSpace();
     await takeToItsEnd({ layout, paths, spec: record.spec, journal, trainer, timing, fence, stop });
   } finally {
     clearInterval(beating);

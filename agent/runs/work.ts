@@ -16,7 +16,7 @@ import { isPodRun, podExit, podExitOf } from "./pod-run.ts";
 import { nodeOf } from "./ranks.ts";
 import { readRun, type RunRecord } from "./record.ts";
 import { idle } from "./status-patch.ts";
-import { takeToItsEnd } from "./supervision.ts";
+import { takeToItsEnd, troubleOf } from "./supervision.ts";
 import { reportTrouble, stopBySignals, takeRunLock } from "./supervisor.ts";
 import { pythonTrainer, type TrainerCommand } from "./trainer.ts";
 import { type Timing, timingOf } from "./timing.ts";
@@ -69,8 +69,9 @@ export async function workOn(layout: Layout, run: string, trainer: TrainerComman
       lock.release();
     }
   } catch (thrown) {
-    if (!(thrown instanceof Fault)) throw thrown;
-    log.say(thrown.sentence);
+    const fault = await troubleOf(thrown, paths.directory);
+    if (fault.code === "unexpected") throw thrown;
+    log.say(fault.sentence);
     return podExit.failed;
   }
 }
@@ -109,7 +110,6 @@ async function underLock({ layout, paths, trainer, timing, stop, log }: PodWork)
     if (damage !== undefined) await discardResult(paths, journal, damage);
     await journal.event("attached", `Pod ${hostname()} takes it up`);
     await journal.enter("queued", "its Pod has started", { ...idle, endedAt: undefined, fault: undefined });
-    await journal.reserveSpace();
     const node = nodeOf(spec, process.env);
     const pod = { oneAttempt: node !== undefined, previous: status.fault, ...(node === undefined ? {} : { node }) };
     await takeToItsEnd({ layout, paths, spec, journal, trainer, timing, fence, stop, pod });

@@ -64,6 +64,8 @@ test("destroy with a finalizer that nobody takes away ends in a sentence, and go
 // Last: it lies over the runs of the others.
 test("a volume that gets full is told, and with room the training goes on", async () => {
   const { cluster, namespace } = stage;
+  // A Pod that has the volume already would not see what is laid over it.
+  await stage.kubectl("delete", "jobs", "--selector=tuneup.dev/role=agent", "--cascade=foreground", "--timeout=2m");
   await cluster.limitVolume(namespace, "tuneup-data", 6, "runs");
   await stage.write("crowded", 20);
   const up = stage.start("up", "crowded");

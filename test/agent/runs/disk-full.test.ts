@@ -41,7 +41,7 @@ test("a run whose disk gets room before its waits are used up goes on by itself"
     expect((await waiting).status).toMatchObject({ state: "complete", attempt: 2 });
   } finally {
     await host.clean();
-    await execa("umount", [disk]);
+    await execa("umount", ["--lazy", disk]);
     rmSync(disk, { recursive: true });
   }
 });
@@ -69,7 +69,30 @@ test("a run on a full disk fails with the bytes that are free, and goes on when 
     expect((await host.runWait(input, collect())).status.state).toBe("complete");
   } finally {
     await host.clean();
-    await execa("umount", [disk]);
+    await execa("umount", ["--lazy", disk]);
+    rmSync(disk, { recursive: true });
+  }
+});
+
+test("a run that waits for room on a disk without a free byte says so", async ({ skip }) => {
+  skip(process.platform !== "linux" || process.getuid?.() !== 0, "needs root on Linux, to mount a small disk");
+  const disk = mkdtempSync(join(tmpdir(), "tuneup-disk-"));
+  await execa("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]);
+  const host = makeHost({ TUNEUP_RUN_BACKOFF_MS: "600000" }, disk);
+  try {
+    const input = { dataDirectory: host.dataDirectory, run: "mine-1" };
+    host.plan({ steps: 8, hold: 5 });
+    await host.runDeclare({ dataDirectory: host.dataDirectory, spec: host.spec() }, collect());
+    await host.held();
+    fill(disk);
+    host.release();
+    const told = async () => (await runRead(input, collect()))?.status.detail ?? "";
+    await until(async () => /^(tries again|failed)/.test(await told()));
+    expect(await told()).toBe("tries again in 600 s: The disk is full.");
+    expect(host.events().at(-2)).toMatchObject({ kind: "retry" });
+  } finally {
+    await host.clean();
+    await execa("umount", ["--lazy", disk]);
     rmSync(disk, { recursive: true });
   }
 });
