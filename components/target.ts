@@ -1,4 +1,11 @@
-import { ComponentResource, type ComponentResourceOptions, type Input, output, type Output } from "@pulumi/pulumi";
+import {
+  ComponentResource,
+  type ComponentResourceOptions,
+  type Input,
+  output,
+  type Output,
+  RunError,
+} from "@pulumi/pulumi";
 import { withoutUndefined } from "../recipe/defined.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import type { HostSpec } from "../recipe/host.ts";
@@ -57,6 +64,7 @@ export class SshTarget extends ComponentResource implements Target {
 export async function targetOf(name: string, host: HostSpec, config: Experiment): Promise<Target> {
   if (host.kind === "local") return new LocalTarget(name, host);
   if (host.kind === "ssh") return new SshTarget(name, host);
+  if (host.kind === "aws") throw new RunError("The target aws is not provisioned by this release.");
   const { KubernetesTarget } = await import("./kubernetes-target.ts");
   return new KubernetesTarget(name, { config: config.kubernetes, host, ...machinesOf(config) });
 }

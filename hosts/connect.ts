@@ -15,5 +15,9 @@ export async function connect(spec: HostSpec): Promise<Host> {
       const { openKubernetes } = await import("./kubernetes.ts");
       return openKubernetes(spec);
     }
+    case "aws": {
+      const { openAws } = await import("./aws.ts");
+      return openAws(spec);
+    }
   }
 }

@@ -62,7 +62,20 @@ export const kubernetesHostSpec = z.object({
 });
 export type KubernetesHostSpec = z.infer<typeof kubernetesHostSpec>;
 
-/** A machine that the agent runs on, as targets yield it and every resource takes it. More kinds come with their targets. */
+/** An EC2 machine of a stack, whichever it is at the time: found by its tags, reached by OpenSSH through SSM. */
+export const awsHostSpec = z.object({
+  kind: z.literal("aws"),
+  /** Where the data volume is mounted. */
+  dataDirectory: z.string().startsWith("/"),
+  region: z.string(),
+  /** Value of the tag `tuneup:stack`. */
+  stack: z.string(),
+  /** As with ssh. */
+  offline: z.boolean().optional(),
+});
+export type AwsHostSpec = z.infer<typeof awsHostSpec>;
+
+/** A machine that the agent runs on, as targets yield it and every resource takes it. */
 export const hostSpec = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("local"),
@@ -71,6 +84,7 @@ export const hostSpec = z.discriminatedUnion("kind", [
   }),
   sshHostSpec,
   kubernetesHostSpec,
+  awsHostSpec,
 ]);
 export type HostSpec = z.infer<typeof hostSpec>;
 
@@ -82,5 +96,6 @@ export function placeOf(host: HostSpec): string {
 
 function whereOf(host: HostSpec): readonly string[] {
   if (host.kind === "ssh") return [host.user ?? "", host.address];
+  if (host.kind === "aws") return [host.region, host.stack];
   return host.kind === "kubernetes" ? [host.context ?? "", host.namespace, host.claim] : [];
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Host } from "../../hosts/host.ts";
 import { asFault, Fault, type FaultFacts } from "../../recipe/fault.ts";
+import type { HostSpec } from "../../recipe/host.ts";
 import type { EndpointFacts } from "../../recipe/protocol.ts";
 import type { RunStatus } from "../../recipe/lifecycle.ts";
 import { runProgress } from "../../recipe/run-progress.ts";
@@ -54,9 +55,15 @@ async function rowOrFault(experiment: string, opened: Host[]): Promise<Row> {
     const spec = await hostSpecFor(experiment);
     const fault = asFault(thrown);
     if (spec.kind === "local" || fault.blame === "bug") throw thrown;
-    const host = spec.kind === "ssh" ? spec.address : (spec.context ?? spec.namespace);
+    const host = nameOfHost(spec);
     return { experiment, host, run: null, endpoint: null, fault: fault.toFacts() };
   }
+}
+
+/** As people name a host that is not this machine. */
+function nameOfHost(spec: Exclude<HostSpec, { kind: "local" }>): string {
+  if (spec.kind === "ssh") return spec.address;
+  return spec.kind === "aws" ? `${spec.stack} in ${spec.region}` : (spec.context ?? spec.namespace);
 }
 
 async function rowOf(experiment: string, opened: Host[]): Promise<Row> {
