@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { DatasetSource } from "./experiment-schema.ts";
+import { withZeroStage } from "./estimates/zero.ts";
 import { type Experiment, readExperiment } from "./experiment.ts";
 import type { FaultFacts } from "./fault.ts";
 import { trainsOnOneCard } from "./target.ts";
@@ -21,7 +22,7 @@ export function readPlannableExperiment(config: Readonly<Record<string, unknown>
   const { experiment, faults } = readExperiment(config);
   if (experiment === undefined) return { faults };
   const impossible = unfitForTarget(experiment);
-  return impossible.length > 0 ? { faults: impossible } : { experiment: withPaths(experiment, folder) };
+  return impossible.length > 0 ? { faults: impossible } : { experiment: withZeroStage(withPaths(experiment, folder)) };
 }
 
 const notProvisioned: FaultFacts = {
