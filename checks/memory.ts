@@ -1,5 +1,6 @@
 import type { CheckFinding } from "../recipe/check-report.ts";
-import { type Memory, memoryOf, tightShare } from "../recipe/estimates/memory.ts";
+import { memoryOf, tightShare } from "../recipe/estimates/memory.ts";
+import type { Memory } from "../recipe/estimates/memory-terms.ts";
 import type { ModelShape } from "../recipe/estimates/model-config.ts";
 import { parametersOf } from "../recipe/estimates/parameters.ts";
 import { proposalsFor } from "../recipe/estimates/proposals.ts";
