@@ -31,7 +31,7 @@ export interface AwsTargetArgs {
   readonly config: AwsConfig;
   /** How the machine is found and reached, of the same config (`hostSpecOf`). */
   readonly host: AwsHostSpec;
-  /** Instance type and size of the volume, of the same experiment (`provisionOf`). */
+  /** Instance type, size of the volume and hours of the lease, of the same experiment (`provisionOf`). */
   readonly provision: Provision;
   /** What is in AWS already (`lookUp`): the image, the volume to take up, the lease that runs. */
   readonly found: Found;
@@ -82,7 +82,7 @@ export class AwsTarget extends ComponentResource implements Target {
     const zone = zoneOf(config);
     const resource = resourceName(stack);
     const tags = tagsFor(stack, { owner: config.owner });
-    const end = leaseEnd(config.lease.hours, now, found.machineTags);
+    const end = leaseEnd(provision.leaseHours, now, found.machineTags);
     const network = this.#network(name, args, { zone, groupName: resource });
     const identity = new AwsIdentity(name, { roleName: resource, region, tags }, own);
     const { instanceId, attachment } = new AwsMachine(
