@@ -23,7 +23,7 @@ export interface AwsNetworkArgs {
   readonly zone: string;
   /** Way to the internet: by a NAT gateway, or none. */
   readonly egress: "nat" | "none";
-  /** Name of its groups. */
+  /** What the names of its groups begin with. */
   readonly groupName: string;
   readonly tags: Tags;
 }
