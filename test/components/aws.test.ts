@@ -5,7 +5,7 @@ import { violations } from "../../policies/pack.ts";
 import { leaseTags } from "../../recipe/aws/lease.ts";
 import { tagsFor } from "../../recipe/aws/tags.ts";
 import { asked, type Cloud, type CloudVolume, declare, type Declared, emptyCloud, ofAws, only } from "./aws-cloud.ts";
-import { shipped, shippedExperiment } from "./aws-shipped.ts";
+import { shipped, shippedExperiment, type Values } from "./aws-shipped.ts";
 
 const now = new Date("2026-11-27T12:00:30Z");
 const demo = () => shippedExperiment("aws-demo");
@@ -181,7 +181,7 @@ describe("a run that is finished and safe here", () => {
   const finished = { whole: true, isFinished: () => Promise.resolve(true) };
   const machine = { id: "i-0123456789abcdef0", tags: {} };
 
-  it.each<[string, object, Cloud]>([
+  it.each<[string, Values, Cloud]>([
     ["after-training", { teardown: "after-training" }, emptyCloud],
     ["nothing to serve", { serve: { enabled: false } }, withVolume({})],
   ])("%s: keeps the volume alone, and says that no machine is wanted", async (_what, changes, there) => {
@@ -193,7 +193,7 @@ describe("a run that is finished and safe here", () => {
     expect(violations(ofAws(all))).toEqual([]);
   });
 
-  it.each<[string, object, Cloud, boolean]>([
+  it.each<[string, Values, Cloud, boolean]>([
     ["to be served", {}, emptyCloud, true],
     ["with a machine that runs", { serve: { enabled: false } }, { ...emptyCloud, machines: [machine] }, true],
     ["of another config", { serve: { enabled: false } }, emptyCloud, false],
