@@ -38,7 +38,7 @@ export function machineNeed(
 }
 
 /**
- * Machine and volume of an experiment, by what its file says alone: the same at every `up`, whatever was fetched meanwhile. Throws Fault
+ * Machine and volume of an experiment, which trains on one card, by what its file says alone: the same at every `up`, whatever was fetched meanwhile. Throws Fault
  * `aws-machine-none` where no instance type fits, `aws-model-unknown` where the model's shape is not bundled and the file does not say what to take.
  */
 export function provisionOf(experiment: Asked): Provision {
@@ -47,7 +47,7 @@ export function provisionOf(experiment: Asked): Provision {
   const shape = bundledShape(model.id);
   if (shape === undefined) return statedProvision(experiment);
   const rendered = renderTraining(train, [], paths, "cuda");
-  const training = trainingOf(rendered, shape, compute.gpus ?? 1);
+  const training = trainingOf(rendered, shape, 1);
   const { type } = chooseMachine(machineNeed({ compute, train: rendered }, { shape, training }), config);
   if (type === undefined) throw noMachine();
   const disk = diskOf(shape, training, { train: rendered, variants: variantsFor(train), steps: undefined, tokens: 0 });
@@ -70,7 +70,7 @@ function provisionWith(type: InstanceType, volumeGiB: number, { aws, compute }: 
 function statedProvision({ aws, compute, model, train }: Asked): Provision {
   const config = awsConfig(aws);
   const rendered = renderTraining(train, [], paths, "cuda");
-  const need = { ...askedOf({ compute, train: rendered }), gpus: compute.gpus ?? 1, memoryBytes: 0 };
+  const need = { ...askedOf({ compute, train: rendered }), gpus: 1, memoryBytes: 0 };
   const said = config.instanceTypes !== undefined || config.gpuMemoryGiB !== "auto";
   const { sizeGiB } = config.volume;
   if (!said || sizeGiB === "auto") {
