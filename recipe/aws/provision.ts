@@ -12,6 +12,7 @@ import { variantsFor } from "../variants.ts";
 import { chooseMachine, type MachineNeed, volumeSizeGiB } from "./choose.ts";
 import { awsConfig } from "./config.ts";
 import type { InstanceType } from "./instance-types.ts";
+import { leaseHours } from "./lease-hours.ts";
 import { costOf, networkOf } from "./prices.ts";
 
 /** What is provisioned for an experiment, as far as its config decides it. */
@@ -20,7 +21,7 @@ export interface Provision {
   readonly instanceType: string;
   /** Size of the data volume. */
   readonly volumeGiB: number;
-  /** Hours of the machine's lease, to the minute: those of `aws.lease.hours`, fewer where `aws.lease.usd` are spent before. */
+  /** Hours of the machine's lease: those of `aws.lease.hours`, fewer where `aws.lease.usd` are spent before. */
   readonly leaseHours: number;
 }
 
@@ -57,13 +58,11 @@ export function provisionOf(experiment: Asked): Provision {
 
 function provisionWith(type: InstanceType, volumeGiB: number, { aws, compute }: Asked): Provision {
   const config = awsConfig(aws);
-  const { hours, usd = Infinity } = config.lease;
   const cost = costOf({
     ...{ machineHour: compute.pricePerHour ?? type.usdPerHour, volumeGiB, volumeType: config.volume.type },
     ...networkOf(config),
   });
-  const leaseHours = Math.min(hours, Math.floor((usd / cost.hour) * 60) / 60);
-  return { instanceType: type.name, volumeGiB, leaseHours };
+  return { instanceType: type.name, volumeGiB, leaseHours: leaseHours(config.lease, cost.hour) };
 }
 
 /** Of a model whose shape nobody knows here: what the file says. */
