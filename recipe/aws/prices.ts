@@ -7,6 +7,7 @@ export const monthHours = 730;
  * What is billed beside the machine, US dollars in us-east-1, each as it was read:
  * volumes: AWS's price list, 2026-10-16 (gp3), AWS's agent-toolkit, early 2026 (gp2; gp3 the same); public addresses: AWS's price list, 2026-10-16;
  * load balancer and its capacity unit: examples on AWS's page of prices, 2026-09-20; interface endpoints, one zone: 2026-05;
+ * NAT gateway: calculators and guides of 2026-02 and 2026-03 that agree; what passes it is billed by the GB as well and not counted here;
  * EKS's control plane, a version in standard support: AWS's blog on containers, the same in 2026-03.
  */
 export const otherPrices = {
@@ -15,6 +16,7 @@ export const otherPrices = {
   loadBalancerUnitHour: 0.008,
   publicAddressHour: 0.005,
   endpointHour: 0.01,
+  natGatewayHour: 0.045,
   controlPlaneHour: 0.1,
 } as const;
 
