@@ -137,6 +137,9 @@ describe("a run that is finished", () => {
     aws.actions.length = 0;
     const folder = await bring(run);
     expect(await finishedRun(declared, home())).toBe(run);
+    // What the program leaves undefined does not cross the wire.
+    const sparse = { ...declared, model: { ...declared.model, adapter: undefined }, processes: undefined };
+    expect(await finishedRun(sparse, home())).toBe(run);
     expect(await finishedRun({ ...declared, train: { template: "llama3" } }, home())).toBeUndefined();
     expect(await finishedRun({ ...declared, datasets: [{ path: "/nowhere.json" }] }, home())).toBeUndefined();
     await writeFile(join(folder, "adapter_model.safetensors"), "torn");
