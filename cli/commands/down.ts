@@ -42,6 +42,11 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
     await withDisplay((options) => stack.destroy(options), display, say("down.interrupting"), signal);
+    // The machine went with the rest: what it had lies on a volume that nobody can look into now.
+    if ((await host.isUp?.()) === false) {
+      process.stdout.write(`${say(purge ? "down.volume.purge" : "down.volume", { experiment })}\n`);
+      return;
+    }
     if (purge) {
       const deleted = await host.run("purge", { experiment });
       // What LlamaBoard left is this machine's own: `webui` is for the local target alone.
