@@ -36,6 +36,8 @@ export interface Billed {
   readonly publicChat: boolean;
   /** Is the network our own, with endpoints for SSM? */
   readonly ownVpc: boolean;
+  /** Has it a NAT gateway, with its public address? Default: no. */
+  readonly nat?: boolean;
   /** Is there an EKS cluster of our own? Default: no. */
   readonly cluster?: boolean;
 }
@@ -48,18 +50,32 @@ export interface Cost {
   readonly month: number;
   /** A month's parts by what they are for; nothing that costs nothing. */
   readonly parts: Readonly<Record<string, number>>;
-  /** What goes on being billed for a month when the machine has ended: the volume. */
+  /** What is billed for a month while the stack is there and its machine has ended: network and volume. */
+  readonly ended: number;
+  /** What goes on being billed for a month after `destroy`: the volume. */
   readonly kept: number;
+}
+
+/** What of a config's network and endpoint is billed. */
+export function networkOf({
+  vpc,
+  egress,
+  publicChat,
+}: Pick<AwsConfig, "vpc" | "egress" | "publicChat">): Pick<Billed, "ownVpc" | "nat" | "publicChat"> {
+  const ownVpc = vpc === "own";
+  return { ownVpc, nat: ownVpc && egress === "nat", publicChat: publicChat !== undefined };
 }
 
 /** Price of an hour and of a month. A load balancer is counted with one capacity unit, as a chat of a few people needs. Traffic is not counted. */
 export function costOf(billed: Billed): Cost {
-  const { loadBalancerHour, loadBalancerUnitHour, publicAddressHour, endpointHour, controlPlaneHour } = otherPrices;
+  const { loadBalancerHour, loadBalancerUnitHour, publicAddressHour, endpointHour, natGatewayHour, controlPlaneHour } =
+    otherPrices;
   const balancer = loadBalancerHour + loadBalancerUnitHour + balancerZones * publicAddressHour;
   const hours: readonly (readonly [string, number])[] = [
     ["machine", billed.machineHour],
     ["load balancer", billed.publicChat ? balancer : 0],
     ["endpoints", billed.ownVpc ? endpointServices.length * endpointHour : 0],
+    ["NAT gateway", billed.nat === true ? natGatewayHour + publicAddressHour : 0],
     ["control plane", billed.cluster === true ? controlPlaneHour : 0],
   ];
   const kept = billed.volumeGiB * otherPrices.volumeGiBMonth[billed.volumeType];
@@ -68,5 +84,6 @@ export function costOf(billed: Billed): Cost {
     ["volume", kept],
   ];
   const month = months.reduce((sum, [, usd]) => sum + usd, 0);
-  return { hour: month / monthHours, month, parts: Object.fromEntries(months.filter(([, usd]) => usd > 0)), kept };
+  const parts = Object.fromEntries(months.filter(([, usd]) => usd > 0));
+  return { hour: month / monthHours, month, parts, ended: month - billed.machineHour * monthHours, kept };
 }

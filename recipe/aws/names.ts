@@ -1,0 +1,25 @@
+import { createHash } from "node:crypto";
+
+/** Most characters of what follows `tuneup-`: a role's name has 64 at most, `-lease` is added to one of them and 8 characters to all. */
+const most = 40;
+
+/**
+ * What the names of a stack's resources in AWS begin with: `tuneup-<stack>`, cut and with a hash where that is long. Pulumi adds characters at random
+ * where a name has to be unique: what a killed `up` made without noting it is in nobody's way then.
+ */
+export function resourceName(stack: string): string {
+  // What Pulumi allows in a stack's name and IAM does not.
+  const plain = stack.replace(/[^A-Za-z0-9-]/g, "-");
+  if (plain === stack && stack.length <= most) return `tuneup-${stack}`;
+  const hash = createHash("sha256").update(stack).digest("hex").slice(0, 8);
+  return `tuneup-${plain.slice(0, most - hash.length - 1)}-${hash}`;
+}
+
+/** IAM's folder for what tuneup makes: whoever runs `up` may be held to it. */
+export const identityPath = "/tuneup/";
+
+/** Begins every name of a resource in AWS that is not the region's: regions for governments and in China are worlds of their own. */
+export function partitionOf(region: string): "aws" | "aws-us-gov" | "aws-cn" {
+  if (region.startsWith("us-gov-")) return "aws-us-gov";
+  return region.startsWith("cn-") ? "aws-cn" : "aws";
+}
