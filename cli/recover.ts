@@ -14,11 +14,23 @@ const deployment = z.object({
   pending_operations: z.array(z.object({ type: z.string(), resource: z.object({ urn: z.string() }) })).nullish(),
 });
 
+/** What is cleared, for whom. */
+export interface Recovery {
+  readonly say: (line: string) => void;
+  /** Does what has no idempotent creation, a machine in AWS, before the records of cut-off creations are cleared. `state`: as Pulumi exports it. */
+  readonly before?: ((state: unknown) => Promise<void>) | undefined;
+  /** Are the records of cut-off creations cleared? Default: true; a preview leaves them to who ends what they began. */
+  readonly clears?: boolean;
+}
+
 /**
  * Clears what a killed `pulumi` leaves behind: the lock of a dead process of this machine, and records of creations
  * that were cut off. Ours are idempotent, so what a cut-off creation began is found again by the next one.
  */
-export async function recover(stack: Stack, say: (line: string) => void): Promise<void> {
+export async function recover(
+  stack: Pick<Stack, "name" | "cancel" | "exportStack" | "refresh">,
+  { say, before, clears = true }: Recovery,
+): Promise<void> {
   const holders = await lockHolders(stack.name);
   const alive = holders.find((holder) => holder.hostname !== hostname() || isAlive(holder.pid));
   if (alive !== undefined) {
@@ -33,8 +45,10 @@ export async function recover(stack: Stack, say: (line: string) => void): Promis
     say(sentence("recover.lock", { pids: holders.map(({ pid }) => pid).join(", ") }));
     await stack.cancel();
   }
-  const pending = deployment.parse((await stack.exportStack()).deployment).pending_operations ?? [];
-  if (pending.length > 0) {
+  const state: unknown = (await stack.exportStack()).deployment;
+  await before?.(state);
+  const pending = deployment.parse(state).pending_operations ?? [];
+  if (clears && pending.length > 0) {
     const names = pending.map(
       ({ type, resource }) => `${type} ${resource.urn.split("::").at(-2)?.split(":").at(-1) ?? ""}`,
     );

@@ -1,15 +1,22 @@
 import { LocalWorkspace, type Stack, StackAlreadyExistsError } from "@pulumi/pulumi/automation/index.js";
 import { hostSpecFor, projectFolder, stackFile } from "./project.ts";
 import { pulumiOfOwnGroup } from "./pulumi-command.ts";
-import { recover, removeTornFiles } from "./recover.ts";
+import type { HostSpec } from "../recipe/host.ts";
+import type { Purpose } from "./leftover-machines.ts";
+import { type Recovery, recover, removeTornFiles } from "./recover.ts";
 import { preparePulumi } from "./toolchain/prepare.ts";
 import { cancelled, told } from "./update.ts";
 
 /**
  * The experiment's stack, created if it is new, with Pulumi set up and whatever a killed update left cleared.
- * `say` gets a sentence for each thing that was cleared.
+ * `say` gets a sentence for each thing that was cleared. `purpose`: what is done with it; a preview ends nothing.
  */
-export async function openStack(experiment: string, say: (line: string) => void, signal: AbortSignal): Promise<Stack> {
+export async function openStack(
+  experiment: string,
+  purpose: Purpose | "preview",
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Stack> {
   await stackFile(experiment);
   const { variables } = await preparePulumi(signal);
   // Our own environment, so that the Automation API finds the CLI by the same PATH as its children.
@@ -17,15 +24,31 @@ export async function openStack(experiment: string, say: (line: string) => void,
   // Provider and agent tell every half second what they do; the display shows the latest.
   process.env["TUNEUP_PROGRESS"] = "live";
   // Refresh and destroy run no program: the provider reaches the host as the stack file says now, not as it did when the state was written.
-  process.env["TUNEUP_HOST"] = JSON.stringify(await hostSpecFor(experiment));
+  const spec = await hostSpecFor(experiment);
+  process.env["TUNEUP_HOST"] = JSON.stringify(spec);
   try {
     await removeTornFiles(experiment, say);
     const stack = await openOrCreate(experiment);
-    await recover(stack, say);
+    await recover(stack, recoveryOf(spec, { purpose, say, signal }));
     return stack;
   } catch (thrown) {
     throw signal.aborted ? cancelled() : told(thrown);
   }
+}
+
+function recoveryOf(
+  spec: HostSpec,
+  { purpose, say, signal }: { purpose: Purpose | "preview"; say: (line: string) => void; signal: AbortSignal },
+): Recovery {
+  if (spec.kind !== "aws") return { say };
+  if (purpose === "preview") return { say, clears: false };
+  return {
+    say,
+    before: async (state) => {
+      const { endLeftoverMachines } = await import("./leftover-machines.ts");
+      await endLeftoverMachines(spec, state, { purpose, say, signal });
+    },
+  };
 }
 
 async function openOrCreate(stackName: string): Promise<Stack> {

@@ -1,4 +1,5 @@
-import type { Instance } from "@aws-sdk/client-ec2";
+import type * as Ec2 from "@aws-sdk/client-ec2";
+import { ownTags, tagNames, type Tags } from "../recipe/aws/tags.ts";
 import { awsFault } from "./aws-faults.ts";
 
 /** A machine as EC2 tells of it. */
@@ -16,6 +17,17 @@ export interface Ec2Machine {
   readonly expiry: string | undefined;
 }
 
+/** A data volume as EC2 tells of it. */
+export interface Ec2Volume {
+  readonly id: string;
+  readonly state: string;
+  readonly sizeGiB: number;
+  /** Such as gp3. */
+  readonly type: string;
+  /** The machine that has it; undefined where none does. */
+  readonly machine: string | undefined;
+}
+
 /** What of AWS a host needs. Each call throws the Faults of aws-faults.ts. */
 export interface AwsCalls {
   /** Machines of the stack, those that ended in the last hour too; newest first. */
@@ -26,6 +38,12 @@ export interface AwsCalls {
   admit(machine: Ec2Machine, user: string, publicKey: string): Promise<void>;
   /** The newest of what the machine wrote to its console; empty where EC2 has nothing yet. */
   console(id: string): Promise<string>;
+  /** Ends a machine for good. EC2 takes some time until it is gone. */
+  terminate(id: string): Promise<void>;
+  /** Data volumes of the stack that are not deleted. */
+  volumes(stack: string): Promise<Ec2Volume[]>;
+  /** Deletes a volume that no machine has, with what is on it. */
+  deleteVolume(id: string): Promise<void>;
 }
 
 /** The calls of one region. Each SDK client is loaded when it is first needed, and takes the standard chain of credentials. */
@@ -53,8 +71,7 @@ export function awsCalls(region: string): AwsCalls {
     machines: (stack) =>
       called("ec2:DescribeInstances", async () => {
         const { sdk, client } = await ec2();
-        const filters = { "tag:tuneup:project": "tuneup", "tag:tuneup:stack": stack };
-        const Filters = Object.entries(filters).map(([Name, value]) => ({ Name, Values: [value] }));
+        const Filters = tagFilters(ownTags(stack));
         const found: Ec2Machine[] = [];
         for await (const page of sdk.paginateDescribeInstances({ client }, { Filters })) {
           found.push(...(page.Reservations ?? []).flatMap(({ Instances = [] }) => Instances).map(machineOf));
@@ -86,10 +103,52 @@ export function awsCalls(region: string): AwsCalls {
         const { Output = "" } = await client.send(new sdk.GetConsoleOutputCommand({ InstanceId: id }));
         return Buffer.from(Output, "base64").toString("utf8");
       }),
+    ...endings(ec2, called),
   };
 }
 
-function machineOf(instance: Instance): Ec2Machine {
+type Once<T> = () => Promise<T>;
+type Called = <T>(action: string, work: () => Promise<T>) => Promise<T>;
+
+/** The calls that end something, and what they need to know. */
+function endings(
+  ec2: Once<{ sdk: typeof Ec2; client: Ec2.EC2Client }>,
+  called: Called,
+): Pick<AwsCalls, "terminate" | "volumes" | "deleteVolume"> {
+  return {
+    terminate: (id) =>
+      called("ec2:TerminateInstances", async () => {
+        const { sdk, client } = await ec2();
+        await client.send(new sdk.TerminateInstancesCommand({ InstanceIds: [id] }));
+      }),
+    volumes: (stack) =>
+      called("ec2:DescribeVolumes", async () => {
+        const { sdk, client } = await ec2();
+        const Filters = tagFilters({ ...ownTags(stack), [tagNames.volume]: "data" });
+        const found: Ec2Volume[] = [];
+        for await (const page of sdk.paginateDescribeVolumes({ client }, { Filters })) {
+          found.push(...(page.Volumes ?? []).map(volumeOf));
+        }
+        return found.filter(({ state }) => !state.startsWith("delet"));
+      }),
+    deleteVolume: (id) =>
+      called("ec2:DeleteVolume", async () => {
+        const { sdk, client } = await ec2();
+        await client.send(new sdk.DeleteVolumeCommand({ VolumeId: id }));
+      }),
+  };
+}
+
+function tagFilters(tags: Tags): { Name: string; Values: string[] }[] {
+  return Object.entries(tags).map(([name, value]) => ({ Name: `tag:${name}`, Values: [value] }));
+}
+
+function volumeOf({ VolumeId = "", State, Size = 0, VolumeType, Attachments = [] }: Ec2.Volume): Ec2Volume {
+  const machine = Attachments.find(({ State: state }) => state !== "detached")?.InstanceId;
+  return { id: VolumeId, state: State ?? "creating", sizeGiB: Size, type: VolumeType ?? "", machine };
+}
+
+function machineOf(instance: Ec2.Instance): Ec2Machine {
   const { InstanceId = "", State, Placement, InstanceType = "", LaunchTime, StateReason, Tags = [] } = instance;
   const reason = StateReason?.Message ?? instance.StateTransitionReason;
   return {

@@ -28,7 +28,7 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const { Display } = await import("../display.ts");
   const { openStack } = await import("../stack.ts");
   const { withDisplay } = await import("../update.ts");
-  const { homeBeside, onHost, stackFile } = await import("../project.ts");
+  const { homeBeside, hostSpecFor, onHost, stackFile } = await import("../project.ts");
   const { requireSafe } = await import("../unsafe-artifacts.ts");
   const { interruptSignal } = await import("../interrupt.ts");
   const { rm } = await import("node:fs/promises");
@@ -38,13 +38,15 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   await onHost(experiment, async (host) => {
     const discarded = discard || (await requireSafe(host, { experiment, all: purge, signal })) === "discard";
     const display = new Display();
-    const stack = await openStack(experiment, (line) => display.say(line), signal);
+    const stack = await openStack(experiment, "down", (line) => display.say(line), signal);
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
     await withDisplay((options) => stack.destroy(options), display, say("down.interrupting"), signal);
     // The machine went with the rest: what it had lies on a volume that nobody can look into now.
-    if ((await host.isUp?.()) === false) {
-      process.stdout.write(`${say(purge ? "down.volume.purge" : "down.volume", { experiment })}\n`);
+    const spec = await hostSpecFor(experiment);
+    if (spec.kind === "aws") {
+      const { settleVolume } = await import("../kept-volume.ts");
+      process.stdout.write(`${await settleVolume(spec, { purge, signal })}\n`);
       return;
     }
     if (purge) {

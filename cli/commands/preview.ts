@@ -18,7 +18,7 @@ export function register(program: Command): void {
       const display = new Display();
       const signal = interruptSignal();
       const policies = await policiesFor(experiment);
-      const stack = await openStack(experiment, (line) => display.say(line), signal);
+      const stack = await openStack(experiment, "preview", (line) => display.say(line), signal);
       const { changeSummary } = await withDisplay(
         (options) => stack.preview({ ...policies, ...options }),
         display,

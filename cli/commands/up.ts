@@ -32,7 +32,7 @@ export async function up(experiment: string): Promise<void> {
   display.say(`${styleText("bold", `tuneup up ${experiment}`)}  (stacks/Pulumi.${experiment}.yaml)`);
   const signal = interruptSignal();
   const policies = await policiesFor(experiment);
-  const stack = await openStack(experiment, (line) => display.say(line), signal);
+  const stack = await openStack(experiment, "up", (line) => display.say(line), signal);
   const ready = say("up.ready", { time: durationText(performance.now() - startedAt) });
   display.say(`${styleText("green", "✓")} ${padColumns(say("step.tools"), 13)} ${ready}`);
   const { outputs, summary } = await withDisplay(

@@ -76,6 +76,8 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     ...["ssm:DescribeInstanceInformation", "ssm:StartSession", "ssm:TerminateSession"],
     "ec2-instance-connect:SendSSHPublicKey",
   ],
+  // `tuneup up` after one that was killed: the machine that nobody wrote down.
+  leftovers: ec2("DescribeInstances", "TerminateInstances"),
   // `tuneup down --purge`.
   purge: ec2("DescribeVolumes", "DeleteVolume"),
   // `tuneup audit`.

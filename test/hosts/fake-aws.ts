@@ -26,6 +26,16 @@ export interface FakeMachine {
   readonly startedAt?: string;
 }
 
+/** A data volume as the stand-in knows it. */
+export interface FakeVolume {
+  readonly id: string;
+  /** Tag `tuneup:stack`. */
+  readonly stack: string;
+  readonly sizeGiB: number;
+  /** The machine that has it. Once that is gone, the next look finds it free. */
+  readonly machine?: string | undefined;
+}
+
 /** A resource as the tagging API lists it. */
 export interface FakeResource {
   readonly arn: string;
@@ -38,6 +48,10 @@ export interface FakeAws {
   /** Programs that the machine has of its own. */
   readonly own: string;
   machines: FakeMachine[];
+  /** What DescribeVolumes says, unless `answers` says something else. */
+  volumes: FakeVolume[];
+  /** Machines that were terminated and are gone at the look after the next. */
+  readonly ending: Set<string>;
   resources: FakeResource[];
   /** Answers to other actions of EC2, by their names: what is inside the answer's element. */
   readonly answers: Map<string, string>;
@@ -74,7 +88,7 @@ export async function fakeAws(): Promise<FakeAws> {
   await program(join(folder, "bin/session-manager-plugin"), "#!/bin/sh\nexit 1\n");
   await makeSshd(folder, own);
   const fake: Omit<FakeAws, "remove"> = {
-    ...{ folder, own, machines: [], resources: [], actions: [], admitted: [] },
+    ...{ folder, own, machines: [], volumes: [], ending: new Set<string>(), resources: [], actions: [], admitted: [] },
     ...{
       online: new Set<string>(),
       consoles: new Map<string, string>(),
@@ -188,14 +202,48 @@ function xmlAnswer(fake: Omit<FakeAws, "remove">, action: string, form: URLSearc
   }
   const given = fake.answers.get(action);
   if (given !== undefined) return `<${action}Response>${given}</${action}Response>`;
+  if (action === "TerminateInstances") {
+    const id = form.get("InstanceId.1") ?? "";
+    fake.machines = fake.machines.map((machine) =>
+      machine.id === id ? { ...machine, state: "shutting-down" } : machine,
+    );
+    // As EC2 does: it is gone at some later look.
+    fake.ending.add(id);
+    return `<TerminateInstancesResponse></TerminateInstancesResponse>`;
+  }
+  if (action === "DeleteVolume") {
+    const id = form.get("VolumeId") ?? "";
+    fake.volumes = fake.volumes.filter((volume) => volume.id !== id);
+    return `<DeleteVolumeResponse><return>true</return></DeleteVolumeResponse>`;
+  }
+  if (action === "DescribeVolumes") return volumesXml(fake, form);
   if (action === "DescribeInstances") {
     const stack = [1, 2].find((index) => form.get(`Filter.${index}.Name`) === "tag:tuneup:stack");
     const wanted = form.get(`Filter.${stack ?? 0}.Value.1`);
     const items = fake.machines.filter((machine) => stack === undefined || machine.stack === wanted).map(machineXml);
     const set = items.map((item) => `<item><instancesSet>${item}</instancesSet></item>`).join("");
+    fake.machines = fake.machines.map((one) => (fake.ending.delete(one.id) ? { ...one, state: "terminated" } : one));
     return `<DescribeInstancesResponse><reservationSet>${set}</reservationSet></DescribeInstancesResponse>`;
   }
   throw new Error(`the stand-in has no ${action}`);
+}
+
+/** Each look lets go of a volume that is on its way off its machine. */
+function volumesXml(fake: Omit<FakeAws, "remove">, form: URLSearchParams): string {
+  const stack = [1, 2, 3].find((index) => form.get(`Filter.${index}.Name`) === "tag:tuneup:stack");
+  const wanted = form.get(`Filter.${stack ?? 0}.Value.1`);
+  const items = fake.volumes
+    .filter((volume) => volume.stack === wanted)
+    .map(({ id, sizeGiB, machine }) => {
+      const on =
+        machine === undefined ? "" : `<item><instanceId>${machine}</instanceId><status>attached</status></item>`;
+      const state = machine === undefined ? "available" : "in-use";
+      return `<item><volumeId>${id}</volumeId><size>${sizeGiB}</size><volumeType>gp3</volumeType><status>${state}</status><attachmentSet>${on}</attachmentSet></item>`;
+    });
+  const isGone = (id: string | undefined): boolean =>
+    fake.machines.every((machine) => machine.id !== id || machine.state === "terminated");
+  fake.volumes = fake.volumes.map((one) => (isGone(one.machine) ? { ...one, machine: undefined } : one));
+  return `<DescribeVolumesResponse><volumeSet>${items.join("")}</volumeSet></DescribeVolumesResponse>`;
 }
 
 function machineXml({ id, state, reason, expiry, startedAt }: FakeMachine): string {
