@@ -35,15 +35,18 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   await stackFile(experiment);
   if (purge && !yes) await confirm(experiment);
   const signal = interruptSignal();
+  const spec = await hostSpecFor(experiment);
+  const display = new Display();
+  const open = () => openStack(experiment, "down", (line) => display.say(line), signal);
   await onHost(experiment, async (host) => {
+    // That ends a machine that a killed `up` left, which has nothing that could be asked and would be waited for.
+    const opened = spec.kind === "aws" ? await open() : undefined;
     const discarded = discard || (await requireSafe(host, { experiment, all: purge, signal })) === "discard";
-    const display = new Display();
-    const stack = await openStack(experiment, "down", (line) => display.say(line), signal);
+    const stack = opened ?? (await open());
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
     await withDisplay((options) => stack.destroy(options), display, say("down.interrupting"), signal);
     // The machine went with the rest: what it had lies on a volume that nobody can look into now.
-    const spec = await hostSpecFor(experiment);
     if (spec.kind === "aws") {
       const { settleVolume } = await import("../kept-volume.ts");
       process.stdout.write(`${await settleVolume(spec, { purge, signal })}\n`);
