@@ -13,7 +13,7 @@ const project = getProject();
 const stack = getStack();
 const config = readConfig();
 
-const target = await targetOf(stack, hostSpecOf(config, process.env), config);
+const target = await targetOf(stack, hostSpecOf(config, process.env, stack), config);
 const hubToken = new Config().getSecret("hubToken");
 const experiment = new Experiment(stack, { config, target, hubToken, pins: pinsFile(resolve("stacks"), stack) });
 

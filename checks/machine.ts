@@ -9,10 +9,9 @@ import {
 } from "../recipe/aws/choose.ts";
 import { type InstanceType, tableSources } from "../recipe/aws/instance-types.ts";
 import { costOf, monthHours } from "../recipe/aws/prices.ts";
+import { machineNeed } from "../recipe/aws/provision.ts";
 import type { CheckFinding } from "../recipe/check-report.ts";
-import { Settings } from "../recipe/compatibility/settings.ts";
 import { cardOf } from "../recipe/estimates/cards.ts";
-import { memoryOf } from "../recipe/estimates/memory.ts";
 import type { ModelShape } from "../recipe/estimates/model-config.ts";
 import type { Training } from "../recipe/estimates/training.ts";
 import type { Experiment } from "../recipe/experiment.ts";
@@ -40,13 +39,7 @@ export function planMachine(
   { shape, training }: { readonly shape: ModelShape; readonly training: Training },
 ): MachinePlan {
   const config = awsConfig(aws);
-  const settings = new Settings(train);
-  const need: MachineNeed = {
-    memoryBytes: memoryOf(shape, training).total,
-    gpus: training.gpus,
-    bf16: settings.on("bf16") || settings.on("pure_bf16"),
-    gpu: compute.gpu === undefined ? undefined : (cardOf(compute.gpu)?.name ?? compute.gpu),
-  };
+  const need = machineNeed({ compute, train }, { shape, training });
   const choice = chooseMachine(need, config);
   const { type } = choice;
   const shown = type ?? largest(choice);
@@ -144,6 +137,7 @@ export function billFindings(
   const cost = costOf({
     ...{ machineHour: price.usd, volumeGiB: sizeGiB, volumeType: config.volume.type },
     ...{ publicChat: config.publicChat !== undefined, ownVpc: config.vpc === "own" },
+    nat: config.vpc === "own" && config.egress === "nat",
   });
   const parts = Object.entries(cost.parts).map(([name, usd]) => `${name} ${usd.toFixed(2)}`);
   const spot = config.spot ? " Spot capacity costs at most that." : "";
@@ -153,7 +147,7 @@ export function billFindings(
       ...{ area: "price", level: "ok", code: "aws-price", figure: cents(cost.month), unit: "USD", basis: billBasis },
       message: `left on it costs ${priced(cost.hour)} USD an hour and ${cost.month.toFixed(2)} USD a month of ${monthHours} h (${parts.join(", ")}).${spot}`,
     },
-    ...leaseFindings(config, { machine: price.usd, all: cost.hour, kept: cost.kept }, found),
+    ...leaseFindings(config, { machine: price.usd, all: cost.hour, ...cost }, found),
   ];
 }
 
@@ -177,16 +171,16 @@ function volumeFinding({ volume }: AwsConfig, bytes: number, sizeGiB: number): C
 
 function leaseFindings(
   { lease }: AwsConfig,
-  hourly: { readonly machine: number; readonly all: number; readonly kept: number },
+  billed: { readonly machine: number; readonly all: number; readonly ended: number; readonly kept: number },
   { time, atMost }: { readonly time: readonly CheckFinding[]; readonly atMost: boolean },
 ): CheckFinding[] {
   const seconds = time.find(({ area }) => area === "time")?.figure;
-  const most = Math.min(lease.hours * hourly.all, lease.usd ?? Infinity);
+  const most = Math.min(lease.hours * billed.all, lease.usd ?? Infinity);
   const ends = `the lease ends the machine after ${lease.hours} h${lease.usd === undefined ? "" : ` or ${lease.usd} USD`}`;
   const findings: CheckFinding[] = [
     {
       ...{ area: "price", level: "ok", code: "aws-lease", figure: cents(most), unit: "USD", basis: billBasis },
-      message: `${ends}, at ${most.toFixed(2)} USD at most; its volume stays, at ${hourly.kept.toFixed(2)} USD a month.`,
+      message: `${ends}, at ${most.toFixed(2)} USD at most; ${stays(billed)}`,
     },
   ];
   if (seconds === undefined) return findings;
@@ -197,10 +191,17 @@ function leaseFindings(
   });
   if (seconds > lease.hours * 3600)
     findings.push(short("aws.lease.hours", `is ${lease.hours} h, and training takes ${hours(seconds)}.`));
-  const training = (seconds / 3600) * hourly.machine;
+  const training = (seconds / 3600) * billed.machine;
   if (lease.usd !== undefined && training > lease.usd)
     findings.push(short("aws.lease.usd", `is ${lease.usd} USD, and training costs ${training.toFixed(2)} USD.`));
   return findings;
+}
+
+/** What is billed after the machine's end. */
+function stays({ ended, kept }: { readonly ended: number; readonly kept: number }): string {
+  const volume = `its volume stays, at ${kept.toFixed(2)} USD a month.`;
+  if (ended <= kept) return volume;
+  return `its network stays until \`npx tuneup down\`, at ${(ended - kept).toFixed(2)} USD a month; ${volume}`;
 }
 
 function cents(usd: number): number {

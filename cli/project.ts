@@ -5,6 +5,7 @@ import { parseDocument } from "yaml";
 import { connect } from "../hosts/connect.ts";
 import type { Host } from "../hosts/host.ts";
 import { Fault } from "../recipe/fault.ts";
+import { aws } from "../recipe/aws/config.ts";
 import { compute, storage } from "../recipe/experiment-schema.ts";
 import { kubernetes } from "../recipe/kubernetes/config.ts";
 import { homeOf } from "../recipe/home.ts";
@@ -51,7 +52,7 @@ export async function hostSpecFor(experiment: string): Promise<HostSpec> {
   const path = await stackFile(experiment);
   const values = (parseDocument(await readFile(path, "utf8")).toJS() as { config?: Record<string, unknown> } | null)
     ?.config;
-  return hostSpecOf(looseHost(values ?? {}), process.env);
+  return hostSpecOf(looseHost(values ?? {}), process.env, experiment);
 }
 
 /** Does `work` with an experiment's host; what was opened to reach it is closed at its end, whatever that is. */
@@ -81,24 +82,31 @@ function looseHost(values: Readonly<Record<string, unknown>>): Parameters<typeof
   };
   const where = known(compute, values["tuneup:compute"]);
   const cluster = kubernetes.safeParse(values["tuneup:kubernetes"] ?? {}).data;
+  const machine = aws.safeParse(values["tuneup:aws"] ?? {}).data;
   const named = values["tuneup:target"];
   const target =
-    named === "kubernetes" ? named : named === "ssh" && where["host"] !== undefined ? "ssh" : ("local" as const);
-  // With a wrong value among them the defaults would name another cluster's volume.
-  if (target === "kubernetes" && cluster === undefined) throw wrongCluster();
+    named === "kubernetes" || named === "aws"
+      ? named
+      : named === "ssh" && where["host"] !== undefined
+        ? "ssh"
+        : ("local" as const);
+  // With a wrong value among them the defaults would name another cluster's volume, or another region.
+  if (target === "kubernetes" && cluster === undefined) throw wrongValue("kubernetes", "the cluster's volume");
+  if (target === "aws" && machine === undefined) throw wrongValue("aws", "the machine's region");
   return {
     target,
     compute: where,
     storage: known(storage, values["tuneup:storage"]),
     kubernetes: cluster ?? kubernetes.parse({}),
+    aws: machine,
   };
 }
 
-function wrongCluster(): Fault {
+function wrongValue(property: "kubernetes" | "aws", what: string): Fault {
   return new Fault({
     code: "config-value",
-    property: "kubernetes",
-    message: "has a wrong value, so that the cluster's volume is not known.",
+    property,
+    message: `has a wrong value, so that ${what} is not known.`,
     next: "`npx tuneup check` says which.",
   });
 }

@@ -10,13 +10,13 @@ export async function runnableExperiment(name: string): Promise<Experiment> {
   return experimentBy(readRunnableExperiment, name);
 }
 
-/** The same for commands that only look: a target that is not provisioned yet is none of their concern. */
+/** The same for commands that only look: what of a target is not provisioned yet is none of their concern. */
 export async function plannableExperiment(name: string): Promise<Experiment> {
   return experimentBy(readPlannableExperiment, name);
 }
 
 /**
- * For what starts something: throws Fault `experiment-invalid` for a target that this release does not provision, before Pulumi is
+ * For what starts something: throws Fault `experiment-invalid` for what this release does not provision on aws, before Pulumi is
  * fetched or built and a stack is made. What else is wrong is told by the program.
  */
 export async function requireProvisioned(name: string): Promise<void> {

@@ -4,6 +4,8 @@ import type { HostSpec } from "../recipe/host.ts";
 /** Where an experiment runs: whatever it provisions, it yields a host. */
 export interface Target extends ComponentResource {
   readonly host: Output<HostSpec>;
+  /** Which machine is the host now, where it may become another: what runs there is started again on the next. */
+  readonly machine?: Output<string>;
   /** Starts what trains a declared run, where the agent does not do it itself. */
   training?(workload: TrainingWorkload): Resource;
   /** Starts what serves a declared endpoint, where the agent does not do it itself. */

@@ -1,11 +1,4 @@
-import {
-  ComponentResource,
-  type ComponentResourceOptions,
-  type Input,
-  output,
-  type Output,
-  RunError,
-} from "@pulumi/pulumi";
+import { ComponentResource, type ComponentResourceOptions, type Input, output, type Output } from "@pulumi/pulumi";
 import { withoutUndefined } from "../recipe/defined.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import type { HostSpec } from "../recipe/host.ts";
@@ -60,11 +53,14 @@ export class SshTarget extends ComponentResource implements Target {
   }
 }
 
-/** The target of an experiment, by its host. What a cluster needs is loaded for it alone. */
+/** The target of an experiment, by its host. What a cluster or AWS needs is loaded for it alone. */
 export async function targetOf(name: string, host: HostSpec, config: Experiment): Promise<Target> {
   if (host.kind === "local") return new LocalTarget(name, host);
   if (host.kind === "ssh") return new SshTarget(name, host);
-  if (host.kind === "aws") throw new RunError("The target aws is not provisioned by this release.");
+  if (host.kind === "aws") {
+    const { awsTarget } = await import("./aws-target.ts");
+    return awsTarget(name, host, config);
+  }
   const { KubernetesTarget } = await import("./kubernetes-target.ts");
   return new KubernetesTarget(name, { config: config.kubernetes, host, ...machinesOf(config) });
 }

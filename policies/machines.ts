@@ -55,7 +55,7 @@ interface Disk {
 }
 
 function disksOf({ type, inputs }: DeclaredResource): readonly Disk[] {
-  if (type === "aws:ec2/volume:Volume") return [{ path: "", disk: inputs }];
+  if (type === "aws:ebs/volume:Volume") return [{ path: "", disk: inputs }];
   if (type === instance) {
     // Not said, the root disk is as the image has it.
     const root = { path: "rootBlockDevice.", disk: mapAt(inputs, "rootBlockDevice") };

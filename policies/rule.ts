@@ -1,6 +1,6 @@
 /** A resource as a program declares it: what Pulumi's engine hands to an analyzer. */
 export interface DeclaredResource {
-  /** Type token, such as `aws:ec2/volume:Volume`. */
+  /** Type token, such as `aws:ebs/volume:Volume`. */
   readonly type: string;
   readonly name: string;
   readonly urn: string;

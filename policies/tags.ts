@@ -10,7 +10,7 @@ const taggedTypes = [
   "aws:ec2/launchTemplate:LaunchTemplate",
   "aws:ec2/natGateway:NatGateway",
   "aws:ec2/eip:Eip",
-  "aws:ec2/volume:Volume",
+  "aws:ebs/volume:Volume",
   "aws:ec2/vpc:Vpc",
   "aws:ec2/vpcEndpoint:VpcEndpoint",
   "aws:eks/cluster:Cluster",

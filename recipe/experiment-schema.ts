@@ -192,7 +192,7 @@ export const compute = z.strictObject({
   offline: flag
     .default(false)
     .describe(
-      "`ssh` only: push the Python environment, weights and data from this machine even where the host reaches the hubs.",
+      "`ssh` and `aws` only: push the Python environment, weights and data from this machine even where the host reaches the hubs.",
     ),
   device: z.enum(["auto", "cpu", "cuda"]).default("auto").describe("auto: the GPU if there is one, else the CPU."),
   gpu: z

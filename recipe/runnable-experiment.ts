@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { awsConfig } from "./aws/config.ts";
 import type { DatasetSource } from "./experiment-schema.ts";
 import { type Experiment, readExperiment } from "./experiment.ts";
 import type { FaultFacts } from "./fault.ts";
@@ -13,10 +14,11 @@ export type RunnableResult =
 /** `readExperiment`, and what this release's targets can't do is a fault. Paths that the file has are taken from `folder`, the project's. */
 export function readRunnableExperiment(config: Readonly<Record<string, unknown>>, folder: string): RunnableResult {
   const result = readPlannableExperiment(config, folder);
-  return result.experiment?.target === "aws" ? { faults: [notProvisioned] } : result;
+  const faults = result.experiment?.target === "aws" ? notProvisioned(result.experiment) : [];
+  return faults.length > 0 ? { faults } : result;
 }
 
-/** The same for what only looks, such as `tuneup check`: a target may be one that this release knows and does not provision yet. */
+/** The same for what only looks, such as `tuneup check`: it may ask of aws what this release knows and does not provision yet. */
 export function readPlannableExperiment(config: Readonly<Record<string, unknown>>, folder: string): RunnableResult {
   const { experiment, faults } = readExperiment(config);
   if (experiment === undefined) return { faults };
@@ -24,12 +26,36 @@ export function readPlannableExperiment(config: Readonly<Record<string, unknown>
   return impossible.length > 0 ? { faults: impossible } : { experiment: withPaths(experiment, folder) };
 }
 
-const notProvisioned: FaultFacts = {
-  code: "target-unavailable",
-  property: "target",
-  message: "aws is not started by this release yet: `npx tuneup check` proposes the machine, its disk and its price.",
-  next: "Use `tuneup:target: local`, `ssh` or `kubernetes`.",
-};
+/** What `tuneup check` gives a price for and this release does not start. */
+function notProvisioned({ aws, compute }: Experiment): FaultFacts[] {
+  const { spot, publicChat } = awsConfig(aws);
+  const faults: FaultFacts[] = [];
+  if (spot) {
+    faults.push({
+      code: "aws-spot",
+      property: "aws.spot",
+      message: "must be false: this release starts machines on demand alone.",
+      next: "Take it out; `npx tuneup check` says what the machine costs on demand.",
+    });
+  }
+  if (publicChat !== undefined) {
+    faults.push({
+      code: "aws-public-chat",
+      property: "aws.publicChat",
+      message: "is not made by this release: nothing of the machine can be reached from outside.",
+      next: "Take it out; `npx tuneup chat` reaches the endpoint through Systems Manager.",
+    });
+  }
+  if (compute.gpus !== undefined && compute.gpus > 1) {
+    faults.push({
+      code: "aws-gpus",
+      property: "compute.gpus",
+      message: `must be 1 for the target aws, where one card trains, got ${compute.gpus}.`,
+      next: "Take it out, or train on several cards with `tuneup:target: kubernetes`.",
+    });
+  }
+  return faults;
+}
 
 /** What an experiment asks of a target that this release does not have, or that fits another target. */
 function unfitForTarget(experiment: Experiment): FaultFacts[] {

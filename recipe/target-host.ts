@@ -1,7 +1,8 @@
+import { type AwsConfig, awsConfig } from "./aws/config.ts";
 import { withoutUndefined } from "./defined.ts";
 import type { Experiment } from "./experiment.ts";
 import { homeOf } from "./home.ts";
-import type { HostSpec, KubernetesHostSpec } from "./host.ts";
+import type { AwsHostSpec, HostSpec, KubernetesHostSpec } from "./host.ts";
 import { amountOf, type KubernetesConfig } from "./kubernetes/config.ts";
 import { dataMount } from "./kubernetes/pod.ts";
 
@@ -14,13 +15,16 @@ type Asked = Pick<Experiment, "target"> & {
   >;
   readonly storage: Experiment["storage"];
   readonly kubernetes: KubernetesConfig;
+  readonly aws?: AwsConfig | undefined;
 };
 
-/** The host of an experiment that `readRunnableExperiment` let through. `environment`: this machine's variables. */
+/** The host of an experiment that `readRunnableExperiment` let through. `environment`: this machine's variables; `stack`: the experiment's name. */
 export function hostSpecOf(
-  { target, compute, storage, kubernetes }: Asked,
+  { target, compute, storage, kubernetes, aws }: Asked,
   environment: Readonly<Record<string, string | undefined>>,
+  stack: string,
 ): HostSpec {
+  if (target === "aws") return machineHost(awsConfig(aws), compute, stack);
   if (target === "kubernetes") return clusterHost(kubernetes, compute);
   if (target !== "ssh") return { kind: "local", dataDirectory: storage.dataDirectory ?? homeOf(environment) };
   const { host = "", user, port, identity, jump, offline } = compute;
@@ -31,6 +35,19 @@ export function hostSpecOf(
     ...{ user, port, identity, jump },
     // False is what a state without it says.
     offline: offline === true ? offline : undefined,
+  });
+}
+
+/** Where the data volume is mounted on a machine for aws. */
+const volumeMount = "/var/lib/tuneup";
+
+function machineHost({ region, vpc, egress }: AwsConfig, { offline }: Asked["compute"], stack: string): AwsHostSpec {
+  const closed = vpc === "own" && egress === "none";
+  return withoutUndefined({
+    kind: "aws" as const,
+    dataDirectory: volumeMount,
+    ...{ region, stack },
+    offline: closed || offline === true ? true : undefined,
   });
 }
 

@@ -70,6 +70,9 @@ const lease = z.strictObject({
 
 const usualRegion = "us-east-1";
 
+/** AWS's own for its Deep Learning Base image with NVIDIA's open driver: driver 595 in October 2026 (docs/aws.md). */
+const usualAmi = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
+
 const settings = z.strictObject({
   region: z
     .string()
@@ -103,7 +106,25 @@ const settings = z.strictObject({
       error: "must be own, default, or the id of a VPC such as vpc-0a1b2c3d",
     })
     .default("own")
-    .describe("own: one with private subnets and endpoints alone; default: the account's; or the id of another."),
+    .describe("own: one with a private subnet and endpoints; default: the account's; or the id of another."),
+  egress: z
+    .enum(["nat", "none"])
+    .default("nat")
+    .describe(
+      "Way from an own VPC to the internet. nat: a NAT gateway; none: no way at all, and everything is pushed from this machine.",
+    ),
+  amiParameter: z
+    .string()
+    .regex(/^\/[\w./-]{1,1000}$/, { error: "must be the name of a parameter in SSM, such as /aws/service/..." })
+    .default(usualAmi)
+    .describe(
+      "SSM parameter with the id of the machine's image: Ubuntu, x86_64, with NVIDIA's driver and the SSM agent.",
+    ),
+  owner: z
+    .string()
+    .regex(/^[\p{L}\p{N} _.:/=+@-]{1,128}$/u, { error: "must be 1 to 128 letters, digits, spaces or _.:/=+-@" })
+    .optional()
+    .describe("Whose it is, for the tag tuneup:owner, such as a mail address. Default: `-`."),
   publicChat: publicChat
     .optional()
     .describe("Chat from outside, by a load balancer with TLS. Default: none; chat goes through SSM."),

@@ -7,6 +7,7 @@ export const monthHours = 730;
  * What is billed beside the machine, US dollars in us-east-1, each as it was read:
  * volumes: AWS's price list, 2026-10-16 (gp3), AWS's agent-toolkit, early 2026 (gp2; gp3 the same); public addresses: AWS's price list, 2026-10-16;
  * load balancer and its capacity unit: examples on AWS's page of prices, 2026-09-20; interface endpoints, one zone: 2026-05;
+ * NAT gateway: calculators and guides of 2026-02 and 2026-03 that agree; what passes it is billed by the GB as well and not counted here;
  * EKS's control plane, a version in standard support: AWS's blog on containers, the same in 2026-03.
  */
 export const otherPrices = {
@@ -15,6 +16,7 @@ export const otherPrices = {
   loadBalancerUnitHour: 0.008,
   publicAddressHour: 0.005,
   endpointHour: 0.01,
+  natGatewayHour: 0.045,
   controlPlaneHour: 0.1,
 } as const;
 
@@ -34,6 +36,8 @@ export interface Billed {
   readonly publicChat: boolean;
   /** Is the network our own, with endpoints for SSM? */
   readonly ownVpc: boolean;
+  /** Has it a NAT gateway, with its public address? Default: no. */
+  readonly nat?: boolean;
   /** Is there an EKS cluster of our own? Default: no. */
   readonly cluster?: boolean;
 }
@@ -46,18 +50,22 @@ export interface Cost {
   readonly month: number;
   /** A month's parts by what they are for; nothing that costs nothing. */
   readonly parts: Readonly<Record<string, number>>;
-  /** What goes on being billed for a month when the machine has ended: the volume. */
+  /** What is billed for a month while the stack is there and its machine has ended: network and volume. */
+  readonly ended: number;
+  /** What goes on being billed for a month after `destroy`: the volume. */
   readonly kept: number;
 }
 
 /** Price of an hour and of a month. A load balancer is counted with one capacity unit, as a chat of a few people needs. Traffic is not counted. */
 export function costOf(billed: Billed): Cost {
-  const { loadBalancerHour, loadBalancerUnitHour, publicAddressHour, endpointHour, controlPlaneHour } = otherPrices;
+  const { loadBalancerHour, loadBalancerUnitHour, publicAddressHour, endpointHour, natGatewayHour, controlPlaneHour } =
+    otherPrices;
   const balancer = loadBalancerHour + loadBalancerUnitHour + balancerZones * publicAddressHour;
   const hours: readonly (readonly [string, number])[] = [
     ["machine", billed.machineHour],
     ["load balancer", billed.publicChat ? balancer : 0],
     ["endpoints", billed.ownVpc ? endpointServices.length * endpointHour : 0],
+    ["NAT gateway", billed.nat === true ? natGatewayHour + publicAddressHour : 0],
     ["control plane", billed.cluster === true ? controlPlaneHour : 0],
   ];
   const kept = billed.volumeGiB * otherPrices.volumeGiBMonth[billed.volumeType];
@@ -66,5 +74,6 @@ export function costOf(billed: Billed): Cost {
     ["volume", kept],
   ];
   const month = months.reduce((sum, [, usd]) => sum + usd, 0);
-  return { hour: month / monthHours, month, parts: Object.fromEntries(months.filter(([, usd]) => usd > 0)), kept };
+  const parts = Object.fromEntries(months.filter(([, usd]) => usd > 0));
+  return { hour: month / monthHours, month, parts, ended: month - billed.machineHour * monthHours, kept };
 }

@@ -40,7 +40,6 @@ await runtime.setMocks(
 
 const { Experiment } = await import("../../components/experiment.ts");
 const { LocalTarget, targetOf } = await import("../../components/target.ts");
-const { AwsTarget } = await import("../../components/aws-target.ts");
 
 function value<T>(output: Output<T>): Promise<T> {
   return new Promise((resolve) => void output.apply(resolve));
@@ -136,24 +135,10 @@ describe("Experiment", () => {
 });
 
 describe("targets", () => {
-  it("aws yields an SSH host with the volume as data directory", async () => {
-    const target = new AwsTarget("exp", {
-      instanceTypes: ["g6e.xlarge"],
-      availabilityZone: "eu-central-1a",
-      volumeSizeGiB: 200,
-      address: "i-0abc",
-    });
-    await declare(target);
-    const host = { kind: "ssh", address: "i-0abc", dataDirectory: "/var/lib/tuneup" };
-    for (const kind of ["Environment", "ModelWeights", "Dataset", "SftJob", "ChatEndpoint", "RunCompletion"]) {
-      expect(inputsOf(kind)["host"]).toEqual(host);
-    }
-  });
-
   it("kubernetes yields a volume as data directory, and Pods after what they need", async () => {
     const changes = { target: "kubernetes", compute: { device: "cpu" }, kubernetes: { namespace: "tuning" } };
     const experiment = config(changes);
-    const target = await targetOf("exp", hostSpecOf(experiment, {}), experiment);
+    const target = await targetOf("exp", hostSpecOf(experiment, {}, "exp"), experiment);
     await declare(target, changes);
     await vi.waitFor(() => inputsOf("PodDisruptionBudget"));
     expect(inputsOf("SftJob")["host"]).toMatchObject({
@@ -195,7 +180,7 @@ describe("targets", () => {
       kubernetes: { volume: { accessMode: "ReadWriteMany" } },
     };
     const experiment = config(changes);
-    await declare(await targetOf("exp", hostSpecOf(experiment, {}), experiment), changes);
+    await declare(await targetOf("exp", hostSpecOf(experiment, {}, "exp"), experiment), changes);
     const runtime = declared.find(({ type }) => type.endsWith(":TrainingRuntime"));
     const job = declared.find(({ type }) => type.endsWith(":TrainJob"));
     expect(runtime?.inputs).toMatchObject({ spec: { mlPolicy: { numNodes: 2, torch: { numProcPerNode: 1 } } } });

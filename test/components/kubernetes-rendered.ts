@@ -44,7 +44,7 @@ const { targetOf } = await import("../../components/target.ts");
  */
 export async function render(config: ExperimentConfig, kinds: readonly string[]): Promise<Manifest[]> {
   declared.length = 0;
-  const host = hostSpecOf(config, {});
+  const host = hostSpecOf(config, {}, "exp");
   new Experiment("exp", { config, target: await targetOf("exp", host, config) });
   const kindsThere = (): string[] => declared.map(({ kind }) => kind).sort();
   await vi.waitFor(

@@ -60,14 +60,14 @@ const cases: Readonly<Record<string, { readonly breaks: readonly Case[]; readonl
   },
   "disk-encrypted": {
     breaks: [
-      ["aws:ec2/volume:Volume", { size: 30 }],
+      ["aws:ebs/volume:Volume", { size: 30 }],
       [instance, { rootBlockDevice: { volumeSize: 100 } }],
       [instance, {}],
       [instance, { rootBlockDevice: { encrypted: true }, ebsBlockDevices: [{ deviceName: "/dev/sdf" }] }],
       [template, { blockDeviceMappings: [{ ebs: { encrypted: "false" } }] }],
     ],
     keeps: [
-      ["aws:ec2/volume:Volume", { encrypted: true }],
+      ["aws:ebs/volume:Volume", { encrypted: true }],
       [instance, { rootBlockDevice: { encrypted: true }, ebsBlockDevices: [{ encrypted: true }] }],
       [template, { blockDeviceMappings: [{ ebs: { encrypted: "true" } }, { virtualName: "ephemeral0" }] }],
     ],

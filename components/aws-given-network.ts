@@ -1,0 +1,30 @@
+import { ComponentResource, type ComponentResourceOptions, output, type Output, type Resource } from "@pulumi/pulumi";
+import type { Tags } from "../recipe/aws/tags.ts";
+import { AwsMachineGroup } from "./aws-groups.ts";
+import type { GivenNetwork } from "./aws-lookup.ts";
+import type { Network } from "./aws-network.ts";
+
+/** Arguments of AwsGivenNetwork. */
+export interface AwsGivenNetworkArgs {
+  /** The VPC and the subnet of the zone, as they were found. */
+  readonly found: GivenNetwork;
+  readonly groupName: string;
+  readonly tags: Tags;
+}
+
+/** A network that is there already: nothing of it is changed, and only the machine's group is made. Costs nothing itself. */
+export class AwsGivenNetwork extends ComponentResource implements Network {
+  public readonly subnetId: Output<string>;
+  public readonly groupId: Output<string>;
+  public readonly ready: readonly Resource[];
+
+  constructor(name: string, args: AwsGivenNetworkArgs, options?: ComponentResourceOptions) {
+    super("tuneup:components:AwsGivenNetwork", name, {}, options);
+    const { found, groupName, tags } = args;
+    const group = new AwsMachineGroup(name, { groupName, vpcId: found.vpcId, tags }, { parent: this });
+    this.subnetId = output(found.subnetId);
+    this.groupId = group.groupId;
+    this.ready = group.rules;
+    this.registerOutputs({ subnetId: this.subnetId, groupId: this.groupId });
+  }
+}

@@ -1,0 +1,46 @@
+import { ComponentResource, type ComponentResourceOptions, type Output, type Resource } from "@pulumi/pulumi";
+import { InstanceProfile } from "@pulumi/aws/iam/instanceProfile.js";
+import { Role } from "@pulumi/aws/iam/role.js";
+import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
+import { trustOf } from "../recipe/aws/documents.ts";
+import { identityPath } from "../recipe/aws/names.ts";
+import type { Tags } from "../recipe/aws/tags.ts";
+
+/** Arguments of AwsIdentity. */
+export interface AwsIdentityArgs {
+  /** Name of role and profile in the account. */
+  readonly roleName: string;
+  readonly tags: Tags;
+}
+
+/** AWS's own policy for what the agent of Systems Manager does, and no more of ours: a machine ends itself by powering off. */
+const systemsManager = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore";
+
+/** What the machine may do in AWS: be reached through Systems Manager, and nothing else. Costs nothing. */
+export class AwsIdentity extends ComponentResource {
+  /** Name of the instance profile. */
+  public readonly profileName: Output<string>;
+  /** Without it the machine can't be reached. */
+  public readonly ready: Resource;
+
+  constructor(name: string, { roleName, tags }: AwsIdentityArgs, options?: ComponentResourceOptions) {
+    super("tuneup:components:AwsIdentity", name, {}, options);
+    const own = { parent: this };
+    const role = new Role(
+      name,
+      {
+        ...{ name: roleName, path: identityPath, description: "tuneup: what a machine may do in AWS" },
+        ...{ assumeRolePolicy: trustOf("ec2.amazonaws.com"), tags },
+      },
+      { ...own, deleteBeforeReplace: true },
+    );
+    this.ready = new RolePolicyAttachment(name, { role: role.name, policyArn: systemsManager }, own);
+    const profile = new InstanceProfile(
+      name,
+      { name: roleName, path: identityPath, role: role.name, tags },
+      { ...own, deleteBeforeReplace: true },
+    );
+    this.profileName = profile.name;
+    this.registerOutputs({ profileName: this.profileName });
+  }
+}
