@@ -1,9 +1,37 @@
-import { Fault } from "../recipe/fault.ts";
+import { homeOf } from "../recipe/home.ts";
 import type { AwsHostSpec } from "../recipe/host.ts";
-import type { RemoteHost } from "./remote-host.ts";
+import { AwsLink } from "./aws-link.ts";
+import { isWithoutMachine } from "./aws-faults.ts";
+import { awsTiming } from "./aws-timing.ts";
+import { RemoteHost } from "./remote-host.ts";
 
-/** Reaches the machine of a stack by OpenSSH through SSM. Throws Fault `target-unavailable`: this release provisions none. */
-export function openAws({ stack, region }: AwsHostSpec): Promise<RemoteHost> {
-  const message = `The machine of ${stack} in ${region} can't be reached: this release provisions none.`;
-  return Promise.reject(new Fault({ code: "target-unavailable", message }));
+/** The machine of a stack, found each time by its tags. */
+export class AwsHost extends RemoteHost {
+  readonly #link: AwsLink;
+
+  /** `openAws` is how one is had. */
+  constructor(link: AwsLink) {
+    super(link, link.dataDirectory);
+    this.#link = link;
+  }
+
+  /** Is there a machine that can be asked without waiting for its start? Throws the Faults of aws-faults.ts. */
+  async isUp(): Promise<boolean> {
+    try {
+      return await this.#link.isUp();
+    } catch (thrown) {
+      if (isWithoutMachine(thrown)) return false;
+      throw thrown;
+    }
+  }
+}
+
+const opened = new Map<string, AwsHost>();
+
+/** The machine of a stack, once for all that ask in this process. Nothing is asked of AWS before the first command. */
+export function openAws(spec: AwsHostSpec): AwsHost {
+  const key = JSON.stringify(spec);
+  const host = opened.get(key) ?? new AwsHost(new AwsLink(spec, homeOf(process.env), awsTiming(process.env)));
+  opened.set(key, host);
+  return host;
 }

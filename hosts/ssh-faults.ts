@@ -73,7 +73,8 @@ function withStop(sentence: string): string {
   return sentence.endsWith(".") ? sentence : `${sentence}.`;
 }
 
-function lastLine(stderr: string): string {
+/** The last that ssh said for people. */
+export function lastLine(stderr: string): string {
   const lines = stderr.split(/[\r\n]+/).filter((line) => line.trim() !== "" && !/^(debug|Warning: Perm)/.test(line));
   return (lines.at(-1) ?? "").trim();
 }

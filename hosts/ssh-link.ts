@@ -8,7 +8,15 @@ import type { Tunnel } from "./host.ts";
 import type { RemoteLink } from "./remote-link.ts";
 import { quoted } from "./shell-words.ts";
 import { fingerprintIn, isPassing, sshFailed, sshFault, sshMissing } from "./ssh-faults.ts";
-import { controlSocket, followerWords, masterWords, reachWords, type SshTiming, sshTiming } from "./ssh-options.ts";
+import {
+  controlSocket,
+  followerWords,
+  masterWords,
+  reachWords,
+  type SshRoute,
+  type SshTiming,
+  sshTiming,
+} from "./ssh-options.ts";
 import type { SshChild } from "./ssh-child.ts";
 import { openTunnel } from "./ssh-tunnel.ts";
 
@@ -27,21 +35,30 @@ export class SshLink implements RemoteLink {
   readonly patience: number;
   readonly #socket: string;
   readonly #reach: readonly string[];
+  readonly #route: SshRoute | undefined;
 
-  constructor(spec: SshHostSpec) {
+  /** `route`: a way of ours instead of the user's. Default: what `ssh` does. */
+  constructor(spec: SshHostSpec, route?: SshRoute) {
     this.spec = spec;
+    this.#route = route;
     this.timing = sshTiming(process.env);
     this.description = spec.address;
     this.dataDirectory = spec.dataDirectory;
     this.offline = spec.offline === true;
     this.patience = this.timing.patience;
     this.#socket = controlSocket(spec, process.env);
-    this.#reach = reachWords(spec, this.timing);
+    this.#reach = reachWords(spec, this.timing, { route });
+  }
+
+  /** Is there a kept connection? */
+  async isOpen(): Promise<boolean> {
+    return (await this.#control("check")) === 0;
   }
 
   /** Opens the connection unless it is open. Throws the Faults of ssh-faults.ts. */
   async open(): Promise<void> {
-    if ((await this.#control("check")) === 0) return;
+    if (await this.isOpen()) return;
+    await this.#route?.admit();
     // A master goes into the background with our stderr: a pipe would never end.
     const log = `${this.#socket}.${process.pid}.log`;
     const output = openSync(log, "w", 0o600);
@@ -58,7 +75,12 @@ export class SshLink implements RemoteLink {
   /** Starts a command of these words on the host; over the open connection if there is one. */
   start(words: readonly string[]): SshChild {
     return this.#spawn(
-      [...this.#reach, ...followerWords(this.#socket), this.spec.address, `exec ${words.map(quoted).join(" ")}`],
+      [
+        ...followerWords(this.#socket, this.#route),
+        ...this.#reach,
+        this.spec.address,
+        `exec ${words.map(quoted).join(" ")}`,
+      ],
       ["pipe", "pipe", "pipe"],
     ) as SshChild;
   }
@@ -79,11 +101,12 @@ export class SshLink implements RemoteLink {
    * A port of the host's loopback on this machine's `port`, as long as the process lives, and no longer than ours: the command there waits
    * for the end of its stdin. Not over the kept connection, whose end would end it.
    */
-  forward(port: number, there: number): SshChild {
+  async forward(port: number, there: number): Promise<SshChild> {
+    await this.#route?.admit();
     return this.#spawn(
       [
         ...["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"],
-        ...reachWords(this.spec, this.timing, { forwards: true }),
+        ...reachWords(this.spec, this.timing, { forwards: true, route: this.#route }),
         ...["-L", `127.0.0.1:${port}:127.0.0.1:${there}`, this.spec.address, `exec bash -c ${quoted(untilLeft)}`],
       ],
       ["pipe", "pipe", "pipe"],
@@ -109,6 +132,7 @@ export class SshLink implements RemoteLink {
 
   /** What ssh said, as a Fault; for a host key that is not accepted with the key that the host shows. */
   async fault(stderr: string): Promise<Fault> {
+    if (this.#route !== undefined) return this.#route.explain(stderr);
     const isKey = /Host key verification failed|HOST IDENTIFICATION HAS CHANGED|host key is known/.test(stderr);
     const { address } = this.spec;
     return sshFault(address, shownCommand(this.spec), stderr, isKey ? await this.#fingerprint() : undefined);

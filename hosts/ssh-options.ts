@@ -18,6 +18,22 @@ export interface SshTiming {
   readonly patience: number;
 }
 
+/** A way that is ours from end to end and not the user's ssh config's: nothing is read there. */
+export interface SshRoute {
+  /** Command whose stdin and stdout are the connection. */
+  readonly proxyCommand: string;
+  /** File of the host keys that were seen, ours alone. */
+  readonly knownHosts: string;
+  /** Name of the host's key in it. A new name's key is taken as it is: who answers is known by the proxy. */
+  readonly alias: string;
+  /** Seconds until the other end has to greet. */
+  readonly connectSeconds: number;
+  /** Comes before each new connection. */
+  admit(): Promise<void>;
+  /** Why it failed, from what ssh and the proxy said. */
+  explain(said: string): Fault;
+}
+
 /** The times as `TUNEUP_SSH_ALIVE_S` and `TUNEUP_SSH_PATIENCE_MS` say; 3 s and 10 minutes. */
 export function sshTiming(environment: Readonly<Record<string, string | undefined>>): SshTiming {
   const read = (name: string, standard: number): number => {
@@ -31,12 +47,12 @@ export function sshTiming(environment: Readonly<Record<string, string | undefine
 export function reachWords(
   { user, port, identity, jump }: SshHostSpec,
   { aliveSeconds }: SshTiming,
-  { forwards = false }: { readonly forwards?: boolean } = {},
+  { forwards = false, route }: { readonly forwards?: boolean; readonly route?: SshRoute | undefined } = {},
 ): string[] {
   const options = {
     // Nobody is there to be asked: a question is a failure, and it is told.
     BatchMode: "yes",
-    ConnectTimeout: "10",
+    ConnectTimeout: String(route?.connectSeconds ?? 10),
     ServerAliveInterval: String(Math.ceil(aliveSeconds)),
     ServerAliveCountMax: "3",
     // Whatever the config says for people's own sessions.
@@ -49,7 +65,11 @@ export function reachWords(
     LogLevel: "INFO",
   };
   return [
-    ...Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]),
+    ...(route === undefined ? [] : ["-F", "none"]),
+    ...Object.entries({ ...options, ...(route === undefined ? {} : routeOptions(route)) }).flatMap(([name, value]) => [
+      "-o",
+      `${name}=${value}`,
+    ]),
     ...(user === undefined ? [] : ["-l", user]),
     ...(port === undefined ? [] : ["-p", String(port)]),
     ...(identity === undefined ? [] : ["-i", identity]),
@@ -57,14 +77,34 @@ export function reachWords(
   ];
 }
 
+function routeOptions({ proxyCommand, knownHosts, alias }: SshRoute) {
+  return {
+    ProxyCommand: proxyCommand,
+    // ssh takes several files, parted by blanks, and fills in %.
+    UserKnownHostsFile: `"${knownHosts.replaceAll("%", "%%")}"`,
+    GlobalKnownHostsFile: "/dev/null",
+    HostKeyAlias: alias,
+    StrictHostKeyChecking: "accept-new",
+    CheckHostIP: "no",
+    UpdateHostKeys: "no",
+    // An agent's keys would use up the tries.
+    IdentitiesOnly: "yes",
+    IdentityAgent: "none",
+  };
+}
+
 /** Words that make a connection the master of those that follow, or take the master that is there. */
 export function masterWords(socket: string): string[] {
   return ["-o", "ControlMaster=auto", "-o", `ControlPersist=${persistSeconds}`, "-o", `ControlPath=${socket}`];
 }
 
-/** Words that take the master that is there, or do without one. */
-export function followerWords(socket: string): string[] {
-  return ["-o", "ControlMaster=no", "-o", `ControlPath=${socket}`];
+/**
+ * Words that take the master that is there, or do without one. With a route there is no connection but by `admit`: without a master it fails,
+ * as a lost connection does. They come before all others: of an option ssh takes the first.
+ */
+export function followerWords(socket: string, route?: SshRoute): string[] {
+  const never = route === undefined ? [] : ["-o", "ProxyCommand=false"];
+  return [...never, "-o", "ControlMaster=no", "-o", `ControlPath=${socket}`];
 }
 
 /** Path of the control socket of a host: the same for all our processes, in a folder of the user's alone. Throws Fault `ssh-control-folder`. */

@@ -8,7 +8,7 @@ import type { SshChild } from "./ssh-child.ts";
 /** What opens a tunnel. */
 interface Forwarder {
   /** A port of the host's loopback on this machine's `port`, as long as the process lives. */
-  forward(port: number, there: number): SshChild;
+  forward(port: number, there: number): Promise<SshChild>;
   /** What ssh said, as a Fault. */
   fault(stderr: string): Promise<Fault>;
 }
@@ -30,7 +30,9 @@ export async function openTunnel(link: Forwarder, there: number): Promise<Tunnel
     for (;;) {
       await ended(child);
       if (closing.signal.aborted) return;
-      child = await again(link, port, there, closing.signal);
+      const next = await again(link, port, there, closing.signal);
+      if (next === undefined) return;
+      child = next;
     }
   })();
   return {
@@ -43,10 +45,13 @@ export async function openTunnel(link: Forwarder, there: number): Promise<Tunnel
   };
 }
 
-async function again(link: Forwarder, port: number, there: number, signal: AbortSignal): Promise<SshChild> {
+async function again(link: Forwarder, port: number, there: number, signal: AbortSignal): Promise<SshChild | undefined> {
   for (;;) {
     await delay(retryMs, undefined, { signal }).catch(() => undefined);
-    const child = link.forward(port, there);
+    // Where the way there is not to be had now, it may be later.
+    const child = await link.forward(port, there).catch(() => undefined);
+    if (child === undefined && signal.aborted) return undefined;
+    if (child === undefined) continue;
     if (signal.aborted) child.kill("SIGTERM");
     const open = await Promise.race([listens(port, child), ended(child).then(() => false)]);
     if (open || signal.aborted) return child;
@@ -54,7 +59,7 @@ async function again(link: Forwarder, port: number, there: number, signal: Abort
 }
 
 async function opened(link: Forwarder, port: number, there: number): Promise<SshChild> {
-  const child = link.forward(port, there);
+  const child = await link.forward(port, there);
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
   const open = await Promise.race([listens(port, child), ended(child).then(() => false)]);

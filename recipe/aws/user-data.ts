@@ -10,6 +10,9 @@ export interface MachineStart {
 
 const folder = "/usr/local/lib/tuneup";
 
+/** The last step of the first start, as it says it after `tuneup: `. */
+export const readyLine = "the machine is ready.";
+
 /**
  * Mounts the data volume, which is formatted if it is blank and never otherwise: blkid finds nothing on it and its first MiB is zero, as EC2 hands
  * out new volumes. What carries anything else, even a torn file system, is left alone with a sentence; the machine goes on without a data directory.

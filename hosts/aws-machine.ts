@@ -1,0 +1,113 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Fault } from "../recipe/fault.ts";
+import type { AwsHostSpec } from "../recipe/host.ts";
+import type { AwsCalls, Ec2Machine } from "./aws-clients.ts";
+import { oneLine } from "./aws-faults.ts";
+import type { AwsTiming } from "./aws-timing.ts";
+
+/** Of which stack's machine is spoken. */
+export type Place = Pick<AwsHostSpec, "stack" | "region">;
+
+/** The machine of a stack that runs or starts. Throws Fault `machine-none`, `machine-ended`, and those of the calls. */
+export async function findMachine(calls: AwsCalls, place: Place): Promise<Ec2Machine> {
+  const machines = await calls.machines(place.stack);
+  const alive = machines.find(({ state }) => state === "running" || state === "pending");
+  if (alive !== undefined) return alive;
+  const [last] = machines;
+  throw last === undefined ? machineNone(place) : machineEnded(last, await endReason(last, calls), place);
+}
+
+/** Waiting for a machine: whom to tell, and when to give up. */
+export interface Waiting {
+  readonly timing: AwsTiming;
+  readonly tell: (message: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Waits until the machine runs and SSM knows it. Throws Fault `ssm-absent`, `machine-ended`, `machine-none`, and those of the calls. */
+export async function awaitOnline(calls: AwsCalls, place: Place, waiting: Waiting): Promise<Ec2Machine> {
+  const { timing, tell } = waiting;
+  const began = performance.now();
+  for (;;) {
+    const machine = await findMachine(calls, place);
+    const isRunning = machine.state === "running";
+    if (isRunning && (await calls.isOnline(machine.id))) return machine;
+    if (performance.now() - began > timing.patience) throw await ssmAbsent(machine, calls, timing, place);
+    tell(isRunning ? `${machine.id} runs; waiting until SSM knows it` : `${machine.id} (${machine.type}) starts`);
+    await pause(waiting);
+  }
+}
+
+/** Until the next look. Throws Fault `cancelled`. */
+export async function pause({ timing, signal }: Waiting): Promise<void> {
+  await delay(timing.poll, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+  if (signal?.aborted !== true) return;
+  throw new Fault({ code: "cancelled", message: "Waiting for the machine was cancelled.", blame: "infrastructure" });
+}
+
+/** Why a machine ended, as a clause: its own last word, else its lease, else what EC2 says. */
+export async function endReason(machine: Ec2Machine, calls: Pick<AwsCalls, "console">): Promise<string> {
+  if (machine.state === "stopped" || machine.state === "stopping") return "it is stopped, not terminated";
+  // EC2 keeps the console's text for a while after the end; without it the rest still is known.
+  const said = await calls.console(machine.id).catch(() => "");
+  const own = [...said.matchAll(/tuneup: this machine ends: (.*?)\.?\r?$/gm)].at(-1)?.[1];
+  if (own !== undefined) return own;
+  const expiry = new Date(machine.expiry ?? "");
+  if (expiry.getTime() <= (machine.endedAt ?? new Date()).getTime()) {
+    return `its lease was over at ${expiry.toISOString()}`;
+  }
+  const told = machine.reason ?? "EC2 gives no reason";
+  if (/InstanceInitiatedShutdown/.test(told)) return "it powered itself off";
+  if (/UserInitiated|User initiated/.test(told)) return "it was terminated through AWS's API";
+  if (/SpotInstance/.test(told)) return "AWS took the spot capacity back";
+  return oneLine(told).replace(/\.$/, "");
+}
+
+function machineNone({ stack, region }: Place): Fault {
+  return new Fault({
+    code: "machine-none",
+    message: `There is no machine of ${stack} in ${region}.`,
+    next: `\`npx tuneup up ${stack}\` makes it.`,
+    blame: "infrastructure",
+  });
+}
+
+function machineEnded({ id, state }: Ec2Machine, reason: string, { stack, region }: Place): Fault {
+  const isStopped = state === "stopped" || state === "stopping";
+  return new Fault({
+    code: "machine-ended",
+    message: `The machine of ${stack} in ${region} (${id}) ended: ${reason}.`,
+    next: isStopped
+      ? `Start it again (\`aws ec2 start-instances --instance-ids ${id} --region ${region}\`), or end it with \`npx tuneup down ${stack}\`.`
+      : `Its data volume is kept; \`npx tuneup up ${stack}\` starts another machine where something is left to train or to serve.`,
+    blame: "infrastructure",
+  });
+}
+
+async function ssmAbsent({ id, state }: Ec2Machine, calls: AwsCalls, timing: AwsTiming, { region }: Place) {
+  const minutes = Math.round(timing.patience / 60_000);
+  const said = await consoleEnd(id, calls);
+  const shown = said === undefined ? "Its console says nothing yet." : `The end of its console: ${said}`;
+  return new Fault({
+    code: "ssm-absent",
+    property: "aws.vpc",
+    message:
+      state === "running"
+        ? `${id} (${region}) runs, and its SSM agent has not registered within ${minutes} minutes. ${shown}`
+        : `${id} (${region}) is still ${state} after ${minutes} minutes. ${shown}`,
+    next: "It needs a way to SSM (the endpoints of `aws.vpc: own`, or a NAT) and a role with AmazonSSMManagedInstanceCore; its lease ends it in any case.",
+    blame: "infrastructure",
+  });
+}
+
+/** The last lines that a machine's first start wrote to the console; undefined where EC2 has none. */
+export async function consoleEnd(id: string, calls: Pick<AwsCalls, "console">): Promise<string | undefined> {
+  const said = await calls.console(id).catch(() => "");
+  return endOf(said.split(/\r?\n/));
+}
+
+/** The last lines of a log in one line; undefined where it has none. */
+export function endOf(lines: readonly string[]): string | undefined {
+  const kept = lines.map((line) => line.trim()).filter((line) => line !== "");
+  return kept.length === 0 ? undefined : oneLine(kept.slice(-5).join(" / "));
+}
