@@ -37,7 +37,8 @@ async function runRequest({ ec2 }: Clients, inputs: InstanceInputs): Promise<Run
           VolumeType: (root?.volumeType ?? "gp3") as VolumeType,
           Encrypted: root?.encrypted ?? false,
           DeleteOnTermination: root?.deleteOnTermination ?? true,
-          ...(root?.volumeSize === undefined ? {} : { VolumeSize: root.volumeSize }),
+          // EC2 takes the image's own size by itself; the emulator wants it said.
+          VolumeSize: root?.volumeSize ?? Images?.[0]?.BlockDeviceMappings?.[0]?.Ebs?.VolumeSize ?? 8,
         },
       },
     ],
