@@ -6,12 +6,16 @@ import { cutColumns, padColumns } from "./language/width.ts";
 
 /** What each resource is called in front of people. Everything else in the stack is not shown. */
 const titles: Readonly<Record<string, TextKey>> = {
-  Environment: "step.environment",
-  ModelWeights: "step.model",
-  Dataset: "step.dataset",
-  SftJob: "step.job",
-  ChatEndpoint: "step.endpoint",
-  RunCompletion: "step.training",
+  "tuneup-host:index:Environment": "step.environment",
+  "tuneup-host:index:ModelWeights": "step.model",
+  "tuneup-host:index:Dataset": "step.dataset",
+  "tuneup-host:index:SftJob": "step.job",
+  "tuneup-host:index:ChatEndpoint": "step.endpoint",
+  "tuneup-host:index:RunCompletion": "step.training",
+  // What takes longest of a network, and the machine.
+  "aws:ec2/natGateway:NatGateway": "step.network",
+  "aws:ebs/volume:Volume": "step.volume",
+  "aws:ec2/instance:Instance": "step.machine",
 };
 
 const data: ReadonlySet<TextKey> = new Set<TextKey>([
@@ -19,6 +23,7 @@ const data: ReadonlySet<TextKey> = new Set<TextKey>([
   "step.model",
   "step.dataset",
   "step.training",
+  "step.volume",
 ]);
 
 /** Off a terminal a line of progress stays, so that they come this seldom. */
@@ -66,6 +71,8 @@ export class Display {
   /** Takes the next event of the engine. */
   take(event: EngineEvent): void {
     const { resourcePreEvent: begun, resOutputsEvent: done, resOpFailedEvent: failed, diagnosticEvent: told } = event;
+    // A rule that a preview can't judge yet is no news: it decides at `up`.
+    if (event.policyEvent?.enforcementLevel === "mandatory") this.#errors.add(ruleText(event.policyEvent));
     if (begun !== undefined) this.#begin(begun.metadata.urn, begun.metadata.op);
     if (done !== undefined) this.#end(done.metadata.urn, done.metadata.op, done.planning === true);
     if (failed !== undefined) this.#fail(failed.metadata.urn);
@@ -206,7 +213,14 @@ function line(mark: string, title: TextKey, text: string): string {
   return `${mark} ${padColumns(say(title), 13)} ${text}`;
 }
 
+/** What breaks a rule of the policy pack: which resource, which rule, and what has to be so. */
+function ruleText({ resourceUrn = "", policyName, message }: NonNullable<EngineEvent["policyEvent"]>): string {
+  const [type = "", name = ""] = resourceUrn.split("::").slice(2);
+  const what = resourceUrn === "" ? "" : `${type.split("$").at(-1) ?? ""} ${name}: `;
+  return `${what}${stripVTControlCharacters(message).trim()} (${policyName}, docs/aws.md)`;
+}
+
 function titleOf(urn: string): TextKey | undefined {
   const type = urn.split("::")[2]?.split("$").at(-1) ?? "";
-  return type.startsWith("tuneup-host:index:") ? titles[type.slice("tuneup-host:index:".length)] : undefined;
+  return titles[type];
 }

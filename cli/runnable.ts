@@ -24,6 +24,15 @@ export async function requireProvisioned(name: string): Promise<void> {
   if (target === "aws") await runnableExperiment(name);
 }
 
+/**
+ * Policy packs that the engine asks about everything an experiment declares, as the Automation API takes them: ours for aws, where a resource
+ * can be open to the world and cost money; none for another target.
+ */
+export async function policiesFor(name: string): Promise<{ readonly policyPacks?: string[] }> {
+  const { target } = await readStack(name);
+  return target === "aws" ? { policyPacks: [`${projectFolder}/policies/pulumi-analyzer-tuneup`] } : {};
+}
+
 type Reading = (config: Readonly<Record<string, unknown>>, folder: string) => RunnableResult;
 
 async function experimentBy(reading: Reading, name: string): Promise<Experiment> {

@@ -3,18 +3,19 @@ import { InstanceProfile } from "@pulumi/aws/iam/instanceProfile.js";
 import { Role } from "@pulumi/aws/iam/role.js";
 import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
 import { trustOf } from "../recipe/aws/documents.ts";
-import { identityPath } from "../recipe/aws/names.ts";
+import { identityPath, partitionOf } from "../recipe/aws/names.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 
 /** Arguments of AwsIdentity. */
 export interface AwsIdentityArgs {
   /** Name of role and profile in the account. */
   readonly roleName: string;
+  readonly region: string;
   readonly tags: Tags;
 }
 
 /** AWS's own policy for what the agent of Systems Manager does, and no more of ours: a machine ends itself by powering off. */
-const systemsManager = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore";
+const systemsManager = "iam::aws:policy/AmazonSSMManagedInstanceCore";
 
 /** What the machine may do in AWS: be reached through Systems Manager, and nothing else. Costs nothing. */
 export class AwsIdentity extends ComponentResource {
@@ -23,7 +24,7 @@ export class AwsIdentity extends ComponentResource {
   /** Without it the machine can't be reached. */
   public readonly ready: Resource;
 
-  constructor(name: string, { roleName, tags }: AwsIdentityArgs, options?: ComponentResourceOptions) {
+  constructor(name: string, { roleName, region, tags }: AwsIdentityArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:AwsIdentity", name, {}, options);
     const own = { parent: this };
     const role = new Role(
@@ -34,7 +35,11 @@ export class AwsIdentity extends ComponentResource {
       },
       { ...own, deleteBeforeReplace: true },
     );
-    this.ready = new RolePolicyAttachment(name, { role: role.name, policyArn: systemsManager }, own);
+    this.ready = new RolePolicyAttachment(
+      name,
+      { role: role.name, policyArn: `arn:${partitionOf(region)}:${systemsManager}` },
+      own,
+    );
     const profile = new InstanceProfile(
       name,
       { name: roleName, path: identityPath, role: role.name, tags },

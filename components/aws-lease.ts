@@ -10,7 +10,7 @@ import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
 import { Schedule } from "@pulumi/aws/scheduler/schedule.js";
 import { mayTerminate, trustOf } from "../recipe/aws/documents.ts";
 import { type LeaseEnd, scheduleAt } from "../recipe/aws/lease.ts";
-import { identityPath } from "../recipe/aws/names.ts";
+import { identityPath, partitionOf } from "../recipe/aws/names.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 
 /** Arguments of AwsLease. */
@@ -59,7 +59,7 @@ export class AwsLease extends ComponentResource {
         ...{ scheduleExpression: scheduleAt(end), scheduleExpressionTimezone: "UTC" },
         flexibleTimeWindow: { mode: "OFF" },
         target: {
-          arn: "arn:aws:scheduler:::aws-sdk:ec2:terminateInstances",
+          arn: `arn:${partitionOf(region)}:scheduler:::aws-sdk:ec2:terminateInstances`,
           roleArn: role.arn,
           input: jsonStringify({ InstanceIds: [instanceId] }),
         },

@@ -138,10 +138,24 @@ async function told<T>(what: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (thrown) {
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
-    const [line = ""] = message.replace(/^[^]*?returned an error: (invoking \S+: )?/, "").split("\n");
+    const why = reasonOf(thrown instanceof Error ? thrown.message : String(thrown));
     throw new RunError(
-      `AWS did not tell ${what}: ${line.trim()} Check credentials and region (\`aws sts get-caller-identity\`); docs/aws.md says what they must allow.`,
+      `AWS did not tell ${what}: ${why} Check credentials and region (\`aws sts get-caller-identity\`); docs/aws.md says what they must allow.`,
     );
   }
+}
+
+/** Most characters of what AWS says. */
+const longest = 400;
+
+/** Of an invoke's error, what AWS said: the engine and the provider put their frames around it, over several lines. */
+function reasonOf(message: string): string {
+  const said = message
+    .replace(/^[^]*?returned an error: /, "")
+    .replace(/^invoking \S+: /, "")
+    .replace(/^\d+ errors? occurred:/, "")
+    .replace(/\s*\n\s*(\* )?/g, " ")
+    .trim()
+    .slice(0, longest);
+  return /[.!?]$/.test(said) ? said : `${said}.`;
 }

@@ -67,7 +67,7 @@ export class AwsTarget extends ComponentResource implements Target {
       own,
     );
     const network = this.#network(name, args, { zone, groupName: resource });
-    const identity = new AwsIdentity(name, { roleName: resource, tags }, own);
+    const identity = new AwsIdentity(name, { roleName: resource, region, tags }, own);
     const machine = new AwsMachine(
       name,
       {

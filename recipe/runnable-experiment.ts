@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { awsConfig } from "./aws/config.ts";
+import { provisionOf } from "./aws/provision.ts";
 import type { DatasetSource } from "./experiment-schema.ts";
 import { type Experiment, readExperiment } from "./experiment.ts";
-import type { FaultFacts } from "./fault.ts";
+import { Fault, type FaultFacts } from "./fault.ts";
 import { trainsOnOneCard } from "./target.ts";
 import { isLoopback } from "./tls.ts";
 
@@ -27,9 +28,16 @@ export function readPlannableExperiment(config: Readonly<Record<string, unknown>
 }
 
 /** What `tuneup check` gives a price for and this release does not start. */
-function notProvisioned({ aws, compute }: Experiment): FaultFacts[] {
+function notProvisioned(experiment: Experiment): FaultFacts[] {
+  const { aws, compute } = experiment;
   const { spot, publicChat } = awsConfig(aws);
   const faults: FaultFacts[] = [];
+  try {
+    provisionOf(experiment);
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+    faults.push(thrown.toFacts());
+  }
   if (spot) {
     faults.push({
       code: "aws-spot",

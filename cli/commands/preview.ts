@@ -9,7 +9,7 @@ export function register(program: Command): void {
     .argument("[experiment]", say("help.experiment"), defaultExperiment)
     .description(say("preview.help"))
     .action(async (experiment: string) => {
-      const { requireProvisioned } = await import("../runnable.ts");
+      const { policiesFor, requireProvisioned } = await import("../runnable.ts");
       await requireProvisioned(experiment);
       const { Display } = await import("../display.ts");
       const { openStack } = await import("../stack.ts");
@@ -17,9 +17,10 @@ export function register(program: Command): void {
       const { interruptSignal } = await import("../interrupt.ts");
       const display = new Display();
       const signal = interruptSignal();
+      const policies = await policiesFor(experiment);
       const stack = await openStack(experiment, (line) => display.say(line), signal);
       const { changeSummary } = await withDisplay(
-        (options) => stack.preview(options),
+        (options) => stack.preview({ ...policies, ...options }),
         display,
         say("preview.interrupting"),
         signal,

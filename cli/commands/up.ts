@@ -18,7 +18,7 @@ export function register(program: Command): void {
 
 /** Everything that `tuneup up` does. */
 export async function up(experiment: string): Promise<void> {
-  const { requireProvisioned } = await import("../runnable.ts");
+  const { policiesFor, requireProvisioned } = await import("../runnable.ts");
   await requireProvisioned(experiment);
   const { Display } = await import("../display.ts");
   const { openStack } = await import("../stack.ts");
@@ -31,11 +31,12 @@ export async function up(experiment: string): Promise<void> {
   const display = new Display();
   display.say(`${styleText("bold", `tuneup up ${experiment}`)}  (stacks/Pulumi.${experiment}.yaml)`);
   const signal = interruptSignal();
+  const policies = await policiesFor(experiment);
   const stack = await openStack(experiment, (line) => display.say(line), signal);
   const ready = say("up.ready", { time: durationText(performance.now() - startedAt) });
   display.say(`${styleText("green", "✓")} ${padColumns(say("step.tools"), 13)} ${ready}`);
   const { outputs, summary } = await withDisplay(
-    (options) => stack.up({ refresh: true, ...options }),
+    (options) => stack.up({ refresh: true, ...policies, ...options }),
     display,
     say("up.interrupting"),
     signal,

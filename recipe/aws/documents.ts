@@ -1,3 +1,4 @@
+import { partitionOf } from "./names.ts";
 import { projectTag, tagNames } from "./tags.ts";
 
 const version = "2012-10-17";
@@ -17,7 +18,7 @@ export function mayTerminate(stack: string, region: string): string {
   const statement = {
     Effect: "Allow",
     Action: "ec2:TerminateInstances",
-    Resource: `arn:aws:ec2:${region}:*:instance/*`,
+    Resource: `arn:${partitionOf(region)}:ec2:${region}:*:instance/*`,
     Condition: { StringEquals: tags },
   };
   return JSON.stringify({ Version: version, Statement: [statement] });

@@ -17,3 +17,9 @@ export function resourceName(stack: string): string {
 
 /** IAM's folder for what tuneup makes: whoever runs `up` may be held to it. */
 export const identityPath = "/tuneup/";
+
+/** Begins every name of a resource in AWS that is not the region's: regions for governments and in China are worlds of their own. */
+export function partitionOf(region: string): "aws" | "aws-us-gov" | "aws-cn" {
+  if (region.startsWith("us-gov-")) return "aws-us-gov";
+  return region.startsWith("cn-") ? "aws-cn" : "aws";
+}

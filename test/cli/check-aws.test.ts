@@ -4,14 +4,21 @@ import { execa } from "execa";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { CheckFinding } from "../../recipe/check-report.ts";
 import { makeTestHome, type TestHome } from "../fixtures/home.ts";
+import { makeTestProject, type TestProject } from "../fixtures/project.ts";
 
 const command = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 let home: TestHome;
+let project: TestProject;
 beforeAll(async () => {
   // Without tools: whoever asked for Pulumi here would fetch or build it.
   home = await makeTestHome({ shared: [] });
+  project = await makeTestProject();
+  await project.writeStack("spot", {
+    ...{ target: "aws", aws: { spot: true }, model: { source: "hub", id: "some/other" } },
+    ...{ datasets: [{ builtin: "identity", name: "Ada", author: "us" }], train: { template: "qwen" } },
+  });
 });
-afterAll(() => home.remove());
+afterAll(() => Promise.all([home.remove(), project.remove()]));
 
 const tuneup = (...words: readonly string[]) =>
   execa(process.execPath, [command, ...words], { env: home.environment, reject: false, all: true });
@@ -26,10 +33,13 @@ it("`tuneup check` proposes a machine for aws, without asking this one what it h
 });
 
 it.each(["render", "adopt", "preview", "up"])(
-  "`tuneup %s` refuses aws before anything is set up, and says what there is",
+  "`tuneup %s` refuses what is not started on aws before anything is set up, and says what to do",
   async (word) => {
-    const { all, exitCode } = await tuneup(word, "aws-qwen2.5-7b");
-    expect(all).toMatch(/target: aws is not started by this release yet: `npx tuneup check` proposes/);
+    const { all, exitCode } = await execa(process.execPath, [`${project.folder}/cli/main.ts`, word, "spot"], {
+      ...{ env: home.environment, reject: false, all: true },
+    });
+    expect(all).toMatch(/aws\.spot: must be false: this release starts machines on demand alone\. Take it out;/);
+    expect(all).toMatch(/aws\.instanceTypes: is needed for some\/other, whose config\.json is not bundled/);
     expect(exitCode).toBe(1);
     expect(await readdir(home.home)).not.toContain("tools");
   },

@@ -39,9 +39,22 @@ describe("readRunnableExperiment", () => {
 
   it.each([
     [
-      { target: "aws" },
-      "target: aws is not started by this release yet: `npx tuneup check` proposes the machine, its disk and its price. Use `tuneup:target: local`, `ssh` or `kubernetes`.",
+      { target: "aws", aws: { spot: true } },
+      "aws.spot: must be false: this release starts machines on demand alone. Take it out; `npx tuneup check` says what the machine costs on demand.",
     ],
+    [
+      {
+        target: "aws",
+        aws: {
+          publicChat: {
+            certificate: "arn:aws:acm:us-east-1:123456789012:certificate/a",
+            allowedCidrs: ["203.0.113.0/24"],
+          },
+        },
+      },
+      /^aws.publicChat: is not made by this release: nothing of the machine/,
+    ],
+    [{ target: "aws", compute: { gpus: 2 } }, /^compute.gpus: must be 1 for the target aws, .*, got 2\./],
     [
       { target: "aws", compute: { host: "my-gpu" } },
       /^compute.host: has no meaning for the target aws, which is a machine/,
@@ -64,8 +77,9 @@ describe("readRunnableExperiment", () => {
   });
 });
 
-it("readPlannableExperiment lets aws through, with an end by itself", () => {
-  const aws = { ...config, target: "aws", teardown: "after-idle" };
-  expect(readPlannableExperiment(aws, "/project").experiment?.model.id).toBe("/project/models/qwen");
-  expect(readRunnableExperiment(aws, "/project").experiment).toBeUndefined();
+it("readPlannableExperiment lets through what aws is asked for and not given yet", () => {
+  const spot = { ...config, target: "aws", teardown: "after-idle", aws: { spot: true } };
+  expect(readPlannableExperiment(spot, "/project").experiment?.model.id).toBe("/project/models/qwen");
+  expect(readRunnableExperiment(spot, "/project").experiment).toBeUndefined();
+  expect(readRunnableExperiment({ ...spot, aws: {} }, "/project").experiment?.target).toBe("aws");
 });

@@ -21,6 +21,9 @@ describe("tuneup:aws", () => {
   it("has a default for everything", () => {
     expect(awsConfig(undefined)).toEqual({
       ...{ region: "us-east-1", gpuMemoryGiB: "auto", spot: false, onDemandFallback: 15, vpc: "own" },
+      egress: "nat",
+      amiParameter:
+        "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
       ...{ volume: { sizeGiB: "auto", type: "gp3" }, lease: { hours: 24 } },
     });
     expect(zoneOf(awsConfig(undefined))).toBe("us-east-1a");

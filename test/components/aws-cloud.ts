@@ -1,0 +1,143 @@
+import { runtime } from "@pulumi/pulumi";
+import { vi } from "vitest";
+import type { Inputs, DeclaredResource } from "../../policies/rule.ts";
+import type { Experiment as ExperimentConfig } from "../../recipe/experiment.ts";
+import { hostSpecOf } from "../../recipe/target-host.ts";
+
+/** A volume as the stand-in of AWS has it. */
+export interface CloudVolume {
+  readonly id: string;
+  readonly availabilityZone: string;
+  readonly size: number;
+  readonly volumeType: string;
+  readonly encrypted: boolean;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly status: "available" | "in-use";
+}
+
+/** What is in the account before the program runs. */
+export interface Cloud {
+  /** Value of the image's parameter; undefined where there is none. */
+  readonly ami?: string | undefined;
+  readonly volumes: readonly CloudVolume[];
+  readonly machines: readonly { readonly id: string; readonly tags: Readonly<Record<string, string>> }[];
+  /** Id of the VPC that is asked for, and its private subnets. */
+  readonly vpc?: { readonly id: string; readonly subnets: readonly string[] };
+  /** What every question is answered with, if AWS refuses. */
+  readonly refusal?: string;
+}
+
+/** An account with nothing of ours in it. */
+export const emptyCloud: Cloud = { ami: "ami-0123456789abcdef0", volumes: [], machines: [] };
+
+/** Options of a resource that its inputs do not show. */
+export interface Declared extends DeclaredResource {
+  /** The resource that is to be adopted: its id. Empty for a new one. */
+  readonly adopts: string;
+}
+
+const declared: Declared[] = [];
+/** Tokens of what AWS was asked, each with what was asked. */
+export const asked: { readonly token: string; readonly inputs: Inputs }[] = [];
+let cloud = emptyCloud;
+
+const outputs: Readonly<Record<string, object>> = {
+  Environment: { path: "/data/env/e", torchDevice: "cuda" },
+  ModelWeights: { path: "/data/models/m", bytes: 1, revision: "1" },
+  Dataset: { path: "/data/datasets/x", names: ["identity"], rows: 16 },
+  SftJob: { run: "exp-0123456789ab", directory: "/data/runs/exp-0123456789ab" },
+  ChatEndpoint: { url: "http://127.0.0.1:8400", apiKey: "canary-key", models: ["exp"], revision: "r1" },
+  RunCompletion: { artifact: "/data/runs/exp-0123456789ab/output", steps: 24 },
+};
+
+/** What AWS makes up for a new resource: ids as it writes them, so that what is made from them can be told. */
+function stateOf(type: string, name: string): { readonly id: string; readonly [key: string]: unknown } {
+  if (type === "aws:ebs/volume:Volume") return { id: "vol-0123456789abcdef0" };
+  if (type === "aws:ec2/instance:Instance") return { id: "i-0123456789abcdef0" };
+  const id = `${type.split(":").at(-1)}(${name})`;
+  return { id, arn: `arn:${id}`, allocationId: `allocation:${id}`, prefixListId: `prefixes:${id}` };
+}
+
+/** An error as the engine hands on a provider's. */
+function refused(token: string, reason: string): Error {
+  const details = `invocation of ${token} returned an error: invoking ${token}: 1 error occurred:\n\t* reading it: ${reason}\n\n`;
+  return Object.assign(new Error(details), { details });
+}
+
+function answer(token: string, inputs: Inputs): object {
+  if (cloud.refusal !== undefined) throw refused(token, cloud.refusal);
+  const values = (name: string): readonly string[] =>
+    ((inputs["filters"] ?? []) as { name: string; values: string[] }[]).find((one) => one.name === name)?.values ?? [];
+  switch (token.split(":").at(-1)) {
+    case "getParameter":
+      if (cloud.ami === undefined) throw refused(token, "ParameterNotFound: ");
+      return { insecureValue: cloud.ami };
+    case "getEbsVolumes":
+      return { ids: cloud.volumes.filter(({ status }) => values("status").includes(status)).map(({ id }) => id) };
+    case "getVolume":
+      return cloud.volumes.find(({ id }) => values("volume-id").includes(id)) ?? {};
+    case "getInstances":
+      return { ids: cloud.machines.map(({ id }) => id) };
+    case "getInstance":
+      return cloud.machines.find(({ id }) => id === inputs["instanceId"]) ?? {};
+    case "getVpc":
+      return { id: cloud.vpc?.id };
+    case "getSubnets":
+      return { ids: cloud.vpc?.subnets ?? [] };
+  }
+  throw new Error(`AWS is not asked ${token}`);
+}
+
+await runtime.setMocks(
+  {
+    newResource: ({ type, name, inputs, id }) => {
+      const state = type.startsWith("aws:") ? stateOf(type, name) : { id: `${name}-id` };
+      const given = inputs as Inputs;
+      const own = { type, name, urn: `${type}::${name}`, adopts: id ?? "" };
+      // The id counts as an input here: the pack looks by it what belongs together.
+      declared.push({ ...own, inputs: type.startsWith("aws:") ? { ...given, id: state.id } : given });
+      return { id: state.id, state: { ...state, ...given, ...outputs[type.split(":").at(-1) ?? ""] } };
+    },
+    call: ({ token, inputs }) => {
+      asked.push({ token, inputs: inputs as Inputs });
+      return answer(token, inputs as Inputs) as Record<string, unknown>;
+    },
+  },
+  "tuneup",
+  "exp",
+);
+
+const { Experiment } = await import("../../components/experiment.ts");
+const { targetOf } = await import("../../components/target.ts");
+
+/** Everything that an experiment declares in an account, the target alone or with the experiment on it. Throws what the program would. */
+export async function declare(
+  config: ExperimentConfig,
+  { stack = "exp", there = emptyCloud, whole = false }: { stack?: string; there?: Cloud; whole?: boolean } = {},
+): Promise<readonly Declared[]> {
+  declared.length = 0;
+  asked.length = 0;
+  cloud = there;
+  const target = await targetOf(stack, hostSpecOf(config, {}, stack), config);
+  if (whole) new Experiment(stack, { config, target });
+  const last = whole ? "tuneup-host:index:RunCompletion" : "aws:scheduler/schedule:Schedule";
+  const isThere = (): void => {
+    if (!declared.some(({ type }) => type === last)) throw new Error(`${last} is not declared yet`);
+  };
+  await vi.waitFor(isThere, { interval: 5, timeout: 20_000 });
+  // What comes after the last has no one that waits for it; host is there when all that it needs is.
+  await new Promise((resolve) => void target.host.apply(resolve));
+  return [...declared];
+}
+
+/** The one of a type and name; throws where there is none or another. */
+export function only(all: readonly Declared[], kind: string, name?: string): Declared {
+  const found = all.filter(({ type, name: own }) => type.endsWith(`:${kind}`) && (name === undefined || own === name));
+  if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} of ${kind} ${name ?? ""}`);
+  return found[0];
+}
+
+/** Only those of AWS. */
+export function ofAws(all: readonly Declared[]): readonly Declared[] {
+  return all.filter(({ type }) => type.startsWith("aws:"));
+}
