@@ -68,7 +68,9 @@ describe("the shipped experiment for aws", () => {
     expect(by(findings, "aws-price")!.figure).toBeCloseTo(0.8048 * 730 + 30 * 0.08 + (3 * 0.01 + 0.05) * 730, 1);
     expect(by(findings, "aws-lease")!.figure).toBeCloseTo((12 / 730) * by(findings, "aws-price")!.figure!, 1);
     // What the lease does not end is said as well.
-    expect(by(findings, "aws-lease")!.message).toMatch(/its network stays until `npx tuneup down`, at 58\.40 USD a month;/);
+    expect(by(findings, "aws-lease")!.message).toMatch(
+      /its network stays until `npx tuneup down`, at 58\.40 USD a month;/,
+    );
   });
 });
 

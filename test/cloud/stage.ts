@@ -41,3 +41,22 @@ export async function openCloudStage(): Promise<CloudStage> {
     throw thrown;
   }
 }
+
+/** What an account is billed for, and the networks that are not AWS's own default. Root disks go with their machines. */
+export async function left({ ec2, scheduler, alive }: Cloud) {
+  const { Volumes = [] } = await ec2.describeVolumes({});
+  const { NatGateways = [] } = await ec2.describeNatGateways({});
+  const { Addresses = [] } = await ec2.describeAddresses({});
+  const { VpcEndpoints = [] } = await ec2.describeVpcEndpoints({});
+  const { Vpcs = [] } = await ec2.describeVpcs({});
+  const { Schedules = [] } = await scheduler.listSchedules({});
+  return {
+    instances: (await alive()).map(({ InstanceId }) => InstanceId),
+    volumes: Volumes,
+    gateways: NatGateways.filter(({ State }) => State !== "deleted").map(({ NatGatewayId }) => NatGatewayId),
+    addresses: Addresses.map(({ AllocationId }) => AllocationId),
+    endpoints: VpcEndpoints.filter(({ State }) => !/delet/i.test(String(State))).map((one) => one.VpcEndpointId),
+    networks: Vpcs.filter(({ IsDefault }) => IsDefault !== true).map(({ VpcId }) => VpcId),
+    schedules: Schedules.map(({ Name }) => Name),
+  };
+}

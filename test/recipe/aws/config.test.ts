@@ -22,8 +22,7 @@ describe("tuneup:aws", () => {
     expect(awsConfig(undefined)).toEqual({
       ...{ region: "us-east-1", gpuMemoryGiB: "auto", spot: false, onDemandFallback: 15, vpc: "own" },
       egress: "nat",
-      amiParameter:
-        "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
+      amiParameter: "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
       ...{ volume: { sizeGiB: "auto", type: "gp3" }, lease: { hours: 24 } },
     });
     expect(zoneOf(awsConfig(undefined))).toBe("us-east-1a");
