@@ -63,7 +63,8 @@ export function told(thrown: unknown, errors: readonly string[] = []): unknown {
 function sentencesOf(errors: readonly string[]): string[] {
   // Several resources may fail for one reason.
   const told = [...new Set(errors.map((error) => refusalFault(error)?.sentence ?? plain(error)))];
-  const telling = told.filter((sentence) => !/^(update|preview|refresh|destroy) failed$/.test(sentence));
+  const known = /^(update|preview|refresh|destroy) failed$|^failed to run remediation: context canceled$/;
+  const telling = told.filter((sentence) => !known.test(sentence));
   return telling.length > 0 ? telling : told;
 }
 

@@ -33,11 +33,12 @@ async function refused(error: Injected): ReturnType<CloudStage["tuneup"]> {
 
 /** Everything that is billed is in the stack's state. */
 async function expectOwned(): Promise<void> {
-  const { volumes, networks: _networks, ...others } = await left(stage.cloud);
+  const { volumes, instances, gateways, addresses, endpoints, schedules } = await left(stage.cloud);
   const state = (await stage.pulumi("stack", "export", "--stack", name)).said;
   const roots = (await stage.cloud.alive()).flatMap(({ BlockDeviceMappings = [] }) => BlockDeviceMappings);
   const data = volumes.filter(({ VolumeId }) => !roots.some(({ Ebs }) => Ebs?.VolumeId === VolumeId));
-  const billed = [...Object.values(others).flat(), ...data.map(({ VolumeId }) => VolumeId)];
+  const others = [...instances, ...gateways, ...addresses, ...endpoints, ...schedules];
+  const billed = [...others, ...data.map(({ VolumeId }) => VolumeId)];
   for (const id of billed) expect(state, id).toContain(String(id));
 }
 
@@ -104,5 +105,13 @@ test("down ends all of it but the volume", async () => {
   expect(down.code, down.said).toBe(0);
   const { volumes, ...others } = await left(stage.cloud);
   expect(volumes).toHaveLength(1);
+  expect(down.said).toMatch(new RegExp(`${volumes[0]?.VolumeId}.* 20 GiB, about 1\\.60 USD a month`));
   expect(Object.values(others).flat()).toEqual([]);
+});
+
+test("down --purge deletes the volume too, once nobody has to be asked", async () => {
+  expectSentence(await stage.tuneup("down", name, "--purge", "--yes"), /lies on the volume alone/);
+  const down = await stage.tuneup("down", name, "--purge", "--yes", "--discard");
+  expect(down.code, down.said).toBe(0);
+  expect((await left(stage.cloud)).volumes).toEqual([]);
 });

@@ -43,7 +43,8 @@ export async function openCloudStage(): Promise<CloudStage> {
 }
 
 /** What an account is billed for, and the networks that are not AWS's own default. Root disks go with their machines. */
-export async function left({ ec2, scheduler, alive }: Cloud) {
+export async function left(cloud: Cloud) {
+  const { ec2, scheduler } = cloud;
   const { Volumes = [] } = await ec2.describeVolumes({});
   const { NatGateways = [] } = await ec2.describeNatGateways({});
   const { Addresses = [] } = await ec2.describeAddresses({});
@@ -51,7 +52,7 @@ export async function left({ ec2, scheduler, alive }: Cloud) {
   const { Vpcs = [] } = await ec2.describeVpcs({});
   const { Schedules = [] } = await scheduler.listSchedules({});
   return {
-    instances: (await alive()).map(({ InstanceId }) => InstanceId),
+    instances: (await cloud.alive()).map(({ InstanceId }) => InstanceId),
     volumes: Volumes,
     gateways: NatGateways.filter(({ State }) => State !== "deleted").map(({ NatGatewayId }) => NatGatewayId),
     addresses: Addresses.map(({ AllocationId }) => AllocationId),

@@ -22,10 +22,10 @@ export interface KindOf<Inputs> {
   readonly computed?: readonly (keyof Inputs & string)[];
   /** Gets a name from the resource's where the program gives none. */
   readonly named?: true;
-  /** Makes one; its id. */
+  /** Makes one by one call; its id. */
   create(aws: Clients, inputs: Inputs): Promise<string>;
-  /** Waits until it can be used. What it throws leaves the resource in state. */
-  settle?(aws: Clients, id: string): Promise<void>;
+  /** Does what else makes it whole, unless that is done, and waits until it can be used. What it throws leaves the resource in state. */
+  settle?(aws: Clients, id: string, inputs: Inputs): Promise<void>;
   /** What is live, by the names of inputs and outputs; undefined if it is gone. */
   read(aws: Clients, id: string, inputs: Inputs): Promise<Partial<Inputs> | undefined>;
   /** Changes one in place. Undefined: only its tags can be changed. */

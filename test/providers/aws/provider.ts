@@ -105,13 +105,14 @@ export class AwsProvider implements Provider {
   async #settled(urn: string, kind: Kind, id: string, inputs: Wire): Promise<State> {
     const plain = reveal(inputs) as Wire;
     try {
-      await told(`waiting for ${kind.title} (${id})`, async () => kind.settle?.(this.#aws(), id));
+      await told(`waiting for ${kind.title} (${id})`, async () => kind.settle?.(this.#aws(), id, plain));
+      const live = await told(`reading ${kind.title} (${id})`, () => kind.read(this.#aws(), id, plain));
+      if (live === undefined) throw new Error(`${urn}: ${id} is gone right after it was made.`);
+      return { id, outputs: outputsOf(id, inputs, live), inputs };
     } catch (thrown) {
+      // It is there, whatever can't be told of it now: the official provider keeps its id from its first moment too.
       throw new NotReady({ id, outputs: outputsOf(id, inputs, {}), inputs }, [(thrown as Error).message]);
     }
-    const live = await told(`reading ${kind.title} (${id})`, () => kind.read(this.#aws(), id, plain));
-    if (live === undefined) throw new Error(`${urn}: ${id} is gone right after it was made.`);
-    return { id, outputs: outputsOf(id, inputs, live), inputs };
   }
 
   #aws(): Clients {

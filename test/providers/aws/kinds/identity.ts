@@ -20,8 +20,10 @@ export const role = kind<iamTypes.RoleArgs>({
       ...(inputs.path === undefined ? {} : { Path: inputs.path }),
       ...(inputs.description === undefined ? {} : { Description: inputs.description }),
     });
-    for (const arn of inputs.managedPolicyArns ?? []) await iam.attachRolePolicy({ RoleName: name, PolicyArn: arn });
     return name;
+  },
+  async settle({ iam }, id, { managedPolicyArns }) {
+    for (const arn of managedPolicyArns ?? []) await iam.attachRolePolicy({ RoleName: id, PolicyArn: arn });
   },
   async read({ iam }, id) {
     const live = (await found(iam.getRole({ RoleName: id })))?.Role;
@@ -95,9 +97,12 @@ export const instanceProfile = kind<iamTypes.InstanceProfileArgs>({
       Tags: tagList(inputs.tags),
       ...(inputs.path === undefined ? {} : { Path: inputs.path }),
     });
-    if (inputs.role !== undefined)
-      await iam.addRoleToInstanceProfile({ InstanceProfileName: name, RoleName: nameOf(inputs.role) });
     return name;
+  },
+  async settle({ iam }, id, { role }) {
+    const { InstanceProfile } = await iam.getInstanceProfile({ InstanceProfileName: id });
+    if (role === undefined || (InstanceProfile?.Roles ?? []).length > 0) return;
+    await iam.addRoleToInstanceProfile({ InstanceProfileName: id, RoleName: nameOf(role) });
   },
   async read({ iam }, id) {
     const live = (await found(iam.getInstanceProfile({ InstanceProfileName: id })))?.InstanceProfile;

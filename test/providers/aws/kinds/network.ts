@@ -5,18 +5,17 @@ import { given, kind, tagBag, tagged, waitFor } from "../kind.ts";
 export const vpc = kind<ec2Types.VpcArgs>({
   title: "EC2 VPC",
   replaces: ["cidrBlock", "instanceTenancy"],
-  async create({ ec2 }, { cidrBlock, enableDnsHostnames, enableDnsSupport, tags }) {
+  async create({ ec2 }, { cidrBlock, tags }) {
     const { Vpc } = await ec2.createVpc({ CidrBlock: given(cidrBlock, "cidrBlock"), ...tagged("vpc", tags) });
-    const id = given(Vpc?.VpcId, "VpcId");
-    if (enableDnsSupport === false) await ec2.modifyVpcAttribute({ VpcId: id, EnableDnsSupport: { Value: false } });
-    if (enableDnsHostnames === true) await ec2.modifyVpcAttribute({ VpcId: id, EnableDnsHostnames: { Value: true } });
-    return id;
+    return given(Vpc?.VpcId, "VpcId");
   },
-  async settle(aws, id) {
+  async settle({ ec2 }, id, { enableDnsHostnames, enableDnsSupport }) {
     await waitFor(`${id} to be available`, 60, async () => {
-      const { Vpcs } = await aws.ec2.describeVpcs({ VpcIds: [id] });
+      const { Vpcs } = await ec2.describeVpcs({ VpcIds: [id] });
       return Vpcs?.[0]?.State === "available";
     });
+    if (enableDnsSupport === false) await ec2.modifyVpcAttribute({ VpcId: id, EnableDnsSupport: { Value: false } });
+    if (enableDnsHostnames === true) await ec2.modifyVpcAttribute({ VpcId: id, EnableDnsHostnames: { Value: true } });
   },
   async read({ ec2 }, id) {
     const live = (await found(ec2.describeVpcs({ VpcIds: [id] })))?.Vpcs?.[0];
@@ -42,17 +41,17 @@ export const vpc = kind<ec2Types.VpcArgs>({
 export const subnet = kind<ec2Types.SubnetArgs>({
   title: "EC2 Subnet",
   replaces: ["vpcId", "cidrBlock", "availabilityZone"],
-  async create({ ec2 }, { vpcId, cidrBlock, availabilityZone, mapPublicIpOnLaunch, tags }) {
+  async create({ ec2 }, { vpcId, cidrBlock, availabilityZone, tags }) {
     const { Subnet } = await ec2.createSubnet({
       VpcId: vpcId,
       ...(cidrBlock === undefined ? {} : { CidrBlock: cidrBlock }),
       ...(availabilityZone === undefined ? {} : { AvailabilityZone: availabilityZone }),
       ...tagged("subnet", tags),
     });
-    const id = given(Subnet?.SubnetId, "SubnetId");
-    if (mapPublicIpOnLaunch === true)
-      await ec2.modifySubnetAttribute({ SubnetId: id, MapPublicIpOnLaunch: { Value: true } });
-    return id;
+    return given(Subnet?.SubnetId, "SubnetId");
+  },
+  async settle({ ec2 }, id, { mapPublicIpOnLaunch = false }) {
+    await ec2.modifySubnetAttribute({ SubnetId: id, MapPublicIpOnLaunch: { Value: mapPublicIpOnLaunch } });
   },
   async read({ ec2 }, id) {
     const live = (await found(ec2.describeSubnets({ SubnetIds: [id] })))?.Subnets?.[0];
@@ -72,11 +71,14 @@ export const subnet = kind<ec2Types.SubnetArgs>({
 export const internetGateway = kind<ec2Types.InternetGatewayArgs>({
   title: "EC2 Internet Gateway",
   replaces: [],
-  async create({ ec2 }, { vpcId, tags }) {
+  async create({ ec2 }, { tags }) {
     const { InternetGateway } = await ec2.createInternetGateway(tagged("internet-gateway", tags));
-    const id = given(InternetGateway?.InternetGatewayId, "InternetGatewayId");
-    if (vpcId !== undefined) await ec2.attachInternetGateway({ InternetGatewayId: id, VpcId: vpcId });
-    return id;
+    return given(InternetGateway?.InternetGatewayId, "InternetGatewayId");
+  },
+  async settle({ ec2 }, id, { vpcId }) {
+    const { InternetGateways } = await ec2.describeInternetGateways({ InternetGatewayIds: [id] });
+    const isAttached = (InternetGateways?.[0]?.Attachments ?? []).length > 0;
+    if (vpcId !== undefined && !isAttached) await ec2.attachInternetGateway({ InternetGatewayId: id, VpcId: vpcId });
   },
   async read({ ec2 }, id) {
     const answer = await found(ec2.describeInternetGateways({ InternetGatewayIds: [id] }));

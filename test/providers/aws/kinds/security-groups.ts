@@ -3,16 +3,18 @@ import type * as ec2Types from "@pulumi/aws/ec2/index.js";
 import type * as vpcTypes from "@pulumi/aws/vpc/index.js";
 import type { Unwrap } from "@pulumi/pulumi";
 import { type Clients, found } from "../clients.ts";
-import { given, kind, tagBag, tagged } from "../kind.ts";
+import { given, kind, tagBag, tagged, tagList } from "../kind.ts";
 
 async function groupOf({ ec2 }: Clients, id: string) {
   return (await found(ec2.describeSecurityGroups({ GroupIds: [id] })))?.SecurityGroups?.[0];
 }
 
-/** Takes every rule from a group. */
+/** Takes from a group the rules that EC2 gives to new ones: all protocols. Rules of resources name theirs. */
 async function clear(aws: Clients, id: string): Promise<void> {
   const live = await groupOf(aws, id);
-  const [into = [], out = []] = [live?.IpPermissions, live?.IpPermissionsEgress];
+  const [into = [], out = []] = [live?.IpPermissions, live?.IpPermissionsEgress].map((rules = []) =>
+    rules.filter(({ IpProtocol }) => IpProtocol === "-1"),
+  );
   if (into.length > 0) await aws.ec2.revokeSecurityGroupIngress({ GroupId: id, IpPermissions: into });
   if (out.length > 0) await aws.ec2.revokeSecurityGroupEgress({ GroupId: id, IpPermissions: out });
 }
@@ -34,11 +36,11 @@ export const defaultSecurityGroup = kind<ec2Types.DefaultSecurityGroupArgs>({
         { Name: "group-name", Values: ["default"] },
       ],
     });
-    const id = given(SecurityGroups?.[0]?.GroupId, "default group");
+    return given(SecurityGroups?.[0]?.GroupId, "default group");
+  },
+  async settle(aws, id, { tags }) {
     await clear(aws, id);
-    const { TagSpecifications: [specified] = [] } = tagged("security-group", inputs.tags);
-    if (specified !== undefined) await aws.ec2.createTags({ Resources: [id], Tags: specified.Tags });
-    return id;
+    if (tags !== undefined) await aws.ec2.createTags({ Resources: [id], Tags: tagList(tags) });
   },
   async read(aws, id) {
     const live = await groupOf(aws, id);
@@ -62,11 +64,9 @@ export const securityGroup = kind<ec2Types.SecurityGroupArgs>({
       VpcId: inputs.vpcId,
       ...tagged("security-group", inputs.tags),
     });
-    const id = given(GroupId, "GroupId");
-    // EC2 lets everything out of a new group; the provider takes that away.
-    await clear(aws, id);
-    return id;
+    return given(GroupId, "GroupId");
   },
+  settle: clear,
   async read(aws, id) {
     const live = await groupOf(aws, id);
     if (live === undefined) return undefined;
