@@ -21,6 +21,8 @@ const experiment = new Experiment(stack, { config, target, hubToken, pins: pinsF
 export const run = experiment.run;
 /** Folder of the run: config, logs, metrics, checkpoints and artifact. */
 export const directory = experiment.job.directory;
+/** Id of the machine that was started for it, on aws. */
+export const machine = target.machine;
 /** Base URL of the chat endpoint; `<url>/v1` for OpenAI clients, itself for a browser. */
 export const url = experiment.endpoint?.url;
 /** Key of the endpoint, a secret: `pulumi stack output apiKey --show-secrets`. */

@@ -8,7 +8,7 @@ import {
   volumeSizeGiB,
 } from "../recipe/aws/choose.ts";
 import { type InstanceType, tableSources } from "../recipe/aws/instance-types.ts";
-import { costOf, monthHours } from "../recipe/aws/prices.ts";
+import { costOf, monthHours, networkOf } from "../recipe/aws/prices.ts";
 import { machineNeed } from "../recipe/aws/provision.ts";
 import type { CheckFinding } from "../recipe/check-report.ts";
 import { cardOf } from "../recipe/estimates/cards.ts";
@@ -136,8 +136,7 @@ export function billFindings(
   if (type === undefined || price === undefined) return [volume];
   const cost = costOf({
     ...{ machineHour: price.usd, volumeGiB: sizeGiB, volumeType: config.volume.type },
-    ...{ publicChat: config.publicChat !== undefined, ownVpc: config.vpc === "own" },
-    nat: config.vpc === "own" && config.egress === "nat",
+    ...networkOf(config),
   });
   const parts = Object.entries(cost.parts).map(([name, usd]) => `${name} ${usd.toFixed(2)}`);
   const spot = config.spot ? " Spot capacity costs at most that." : "";

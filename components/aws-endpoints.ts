@@ -37,12 +37,12 @@ export class AwsEndpoints extends ComponentResource {
     const own = { parent: this };
     const named = (what: string) => ({ ...tags, Name: `${groupName}-${what}` });
     const group = new SecurityGroup(
-      `${name}-endpoints`,
+      `${groupName}-endpoints`,
       {
-        ...{ name: `${groupName}-endpoints`, vpcId, tags: named("endpoints") },
+        ...{ vpcId, tags: named("endpoints") },
         description: "tuneup: endpoints of Systems Manager, for the machine alone",
       },
-      { ...own, deleteBeforeReplace: true },
+      own,
     );
     const buckets = new VpcEndpoint(
       `${name}-s3`,

@@ -11,7 +11,7 @@ import type { Tags } from "../recipe/aws/tags.ts";
 
 /** Arguments of AwsMachineGroup. */
 export interface AwsMachineGroupArgs {
-  /** Name of the group in its network. */
+  /** What the name of the group begins with. */
   readonly groupName: string;
   readonly vpcId: Input<string>;
   readonly tags: Tags;
@@ -54,14 +54,13 @@ export class AwsMachineGroup extends ComponentResource {
     const { groupName, vpcId, tags, to = internet } = args;
     // A group's description can't be changed: it would be another group.
     const group = new SecurityGroup(
-      `${name}-machine`,
+      groupName,
       {
-        name: groupName,
         description: "tuneup: the machine; nothing comes in",
         vpcId,
         tags: { ...tags, Name: groupName },
       },
-      { parent: this, deleteBeforeReplace: true },
+      { parent: this },
     );
     this.rules = Object.entries(to).map(
       ([which, peer]) =>

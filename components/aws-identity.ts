@@ -8,7 +8,7 @@ import type { Tags } from "../recipe/aws/tags.ts";
 
 /** Arguments of AwsIdentity. */
 export interface AwsIdentityArgs {
-  /** Name of role and profile in the account. */
+  /** What the names of role and profile begin with. */
   readonly roleName: string;
   readonly region: string;
   readonly tags: Tags;
@@ -28,23 +28,19 @@ export class AwsIdentity extends ComponentResource {
     super("tuneup:components:AwsIdentity", name, {}, options);
     const own = { parent: this };
     const role = new Role(
-      name,
+      roleName,
       {
-        ...{ name: roleName, path: identityPath, description: "tuneup: what a machine may do in AWS" },
+        ...{ path: identityPath, description: "tuneup: what a machine may do in AWS" },
         ...{ assumeRolePolicy: trustOf("ec2.amazonaws.com"), tags },
       },
-      { ...own, deleteBeforeReplace: true },
+      own,
     );
     this.ready = new RolePolicyAttachment(
       name,
       { role: role.name, policyArn: `arn:${partitionOf(region)}:${systemsManager}` },
       own,
     );
-    const profile = new InstanceProfile(
-      name,
-      { name: roleName, path: identityPath, role: role.name, tags },
-      { ...own, deleteBeforeReplace: true },
-    );
+    const profile = new InstanceProfile(roleName, { path: identityPath, role: role.name, tags }, own);
     this.profileName = profile.name;
     this.registerOutputs({ profileName: this.profileName });
   }

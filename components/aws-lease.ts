@@ -19,7 +19,7 @@ export interface AwsLeaseArgs {
   readonly end: LeaseEnd;
   readonly region: string;
   readonly stack: string;
-  /** Name of schedule and role. */
+  /** What the names of schedule and role begin with. */
   readonly leaseName: string;
   readonly tags: Tags;
 }
@@ -36,26 +36,18 @@ export class AwsLease extends ComponentResource {
     const { instanceId, end, region, stack, leaseName, tags } = args;
     const own = { parent: this };
     const role = new Role(
-      `${name}-lease`,
+      leaseName,
       {
-        ...{
-          name: leaseName,
-          path: identityPath,
-          description: "tuneup: ends the machine of a stack, and nothing else",
-        },
+        ...{ path: identityPath, description: "tuneup: ends the machine of a stack, and nothing else" },
         ...{ assumeRolePolicy: trustOf("scheduler.amazonaws.com"), tags },
       },
-      { ...own, deleteBeforeReplace: true },
+      own,
     );
-    const policy = new RolePolicy(
-      `${name}-lease`,
-      { name: leaseName, role: role.name, policy: mayTerminate(stack, region) },
-      { ...own, deleteBeforeReplace: true },
-    );
+    const policy = new RolePolicy(leaseName, { role: role.name, policy: mayTerminate(stack, region) }, own);
     const schedule = new Schedule(
-      name,
+      leaseName,
       {
-        ...{ name: leaseName, description: "tuneup: the end of the machine's lease" },
+        description: "tuneup: the end of the machine's lease",
         ...{ scheduleExpression: scheduleAt(end), scheduleExpressionTimezone: "UTC" },
         flexibleTimeWindow: { mode: "OFF" },
         target: {
@@ -64,7 +56,7 @@ export class AwsLease extends ComponentResource {
           input: jsonStringify({ InstanceIds: [instanceId] }),
         },
       },
-      { ...own, deleteBeforeReplace: true, dependsOn: [policy] },
+      { ...own, dependsOn: [policy] },
     );
     this.scheduleId = schedule.id;
     this.registerOutputs({ scheduleId: this.scheduleId });

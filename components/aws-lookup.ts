@@ -110,7 +110,7 @@ async function machineTagsOf({ stack }: Question, options: InvokeOptions): Promi
   if (instanceId === undefined) return undefined;
   if (others.length > 0) {
     throw new RunError(
-      `There are ${ids.length} machines with the tags of ${stack}: ${ids.toSorted().join(", ")}. Terminate all but the one of this stack.`,
+      `There are ${ids.length} machines with the tags of ${stack}: ${ids.toSorted().join(", ")}. \`npx tuneup audit\` says which one no stack owns; terminate that.`,
     );
   }
   const { tags } = await told(`the machine ${instanceId}`, () => getInstance({ instanceId }, options));

@@ -8,7 +8,7 @@ import {
 } from "@pulumi/pulumi";
 import { Instance } from "@pulumi/aws/ec2/instance.js";
 import { VolumeAttachment } from "@pulumi/aws/ec2/volumeAttachment.js";
-import { tagNames, type Tags } from "../recipe/aws/tags.ts";
+import type { Tags } from "../recipe/aws/tags.ts";
 import { userData } from "../recipe/aws/user-data.ts";
 import type { Network } from "./aws-network.ts";
 
@@ -52,10 +52,8 @@ export class AwsMachine extends ComponentResource {
         vpcSecurityGroupIds: [network.groupId],
         ...{ associatePublicIpAddress: false, iamInstanceProfile: args.profileName },
         metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
-        rootBlockDevice: {
-          ...{ volumeType: "gp3", encrypted: true, deleteOnTermination: true },
-          tags: { ...tags, [tagNames.volume]: "root", Name: `${machineName}-root` },
-        },
+        // Without tags: they can't be given at its making, and who may tag any volume afterwards may take it over. It goes with the machine.
+        rootBlockDevice: { volumeType: "gp3", encrypted: true, deleteOnTermination: true },
         instanceInitiatedShutdownBehavior: "terminate",
         userData: output(volumeId).apply((id) => userData({ volumeId: id, mountPoint, leaseHours })),
         userDataReplaceOnChange: true,

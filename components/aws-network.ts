@@ -23,7 +23,7 @@ export interface AwsNetworkArgs {
   readonly zone: string;
   /** Way to the internet: by a NAT gateway, or none. */
   readonly egress: "nat" | "none";
-  /** Name of its groups. */
+  /** What the names of its groups begin with. */
   readonly groupName: string;
   readonly tags: Tags;
 }
@@ -86,15 +86,15 @@ export class AwsNetwork extends ComponentResource implements Network {
   }
 
   #vpc(name: string, { groupName, tags }: AwsNetworkArgs): Input<string> {
-    const named = { ...tags, Name: groupName };
     const own = { parent: this };
+    const named = { ...tags, Name: groupName };
     const vpc = new Vpc(
       name,
       { cidrBlock: addresses.vpc, enableDnsSupport: true, enableDnsHostnames: true, tags: named },
       own,
     );
-    // Taken over with no rule at all: what names no group is closed.
-    new DefaultSecurityGroup(name, { vpcId: vpc.id, ingress: [], egress: [], tags: named }, own);
+    // Taken over with no rule at all: what names no group is closed. Without tags, as the root disk of the machine, for the same reason.
+    new DefaultSecurityGroup(name, { vpcId: vpc.id, ingress: [], egress: [] }, own);
     return vpc.id;
   }
 }

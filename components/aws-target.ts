@@ -23,7 +23,7 @@ import { type Found, lookUp } from "./aws-lookup.ts";
 import { AwsMachine } from "./aws-machine.ts";
 import { AwsNetwork, type Network } from "./aws-network.ts";
 import { AwsVolume } from "./aws-volume.ts";
-import type { Target } from "./target-kind.ts";
+import type { Finished, Target } from "./target-kind.ts";
 
 /** Arguments of AwsTarget. */
 export interface AwsTargetArgs {
@@ -31,12 +31,14 @@ export interface AwsTargetArgs {
   readonly config: AwsConfig;
   /** How the machine is found and reached, of the same config (`hostSpecOf`). */
   readonly host: AwsHostSpec;
-  /** Instance type and size of the volume, of the same experiment (`provisionOf`). */
+  /** Instance type, size of the volume and hours of the lease, of the same experiment (`provisionOf`). */
   readonly provision: Provision;
   /** What is in AWS already (`lookUp`): the image, the volume to take up, the lease that runs. */
   readonly found: Found;
   /** The time of this `up`. */
   readonly now: Date;
+  /** Is no machine wanted? Then the volume alone is kept, and nothing else is billed. Default: false. */
+  readonly resting?: boolean;
 }
 
 /**
@@ -46,53 +48,63 @@ export interface AwsTargetArgs {
  */
 export class AwsTarget extends ComponentResource implements Target {
   public readonly host: Output<HostSpec>;
-  /** Id of the machine: another one after a replacement. */
-  public readonly machine: Output<string>;
+  /** Id of the machine: another one after a replacement, undefined where none is wanted. */
+  public readonly machine?: Output<string>;
 
   constructor(name: string, args: AwsTargetArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:AwsTarget", name, {}, options);
+    const { config, host, provision, found } = args;
+    const zone = zoneOf(config);
+    const { volumeId } = new AwsVolume(
+      name,
+      {
+        ...{ zone, sizeGiB: provision.volumeGiB, type: config.volume.type, found: found.volume },
+        ...{ volumeName: `${resourceName(host.stack)}-data`, tags: tagsFor(host.stack, { owner: config.owner }) },
+      },
+      { parent: this },
+    );
+    if (args.resting === true) {
+      this.host = output({ ...host, resting: true });
+      this.registerOutputs({ host: this.host });
+      return;
+    }
+    const { instanceId, ready } = this.#machine(name, args, volumeId);
+    this.machine = instanceId;
+    // Known at once in a preview, whose checks need it; afterwards a host as soon as the machine and its end are there.
+    this.host = runtime.isDryRun() ? output(host) : all(ready).apply(() => host);
+    this.registerOutputs({ host: this.host, machine: this.machine });
+  }
+
+  #machine(name: string, args: AwsTargetArgs, volumeId: Output<string>) {
     const { config, host, provision, found, now } = args;
     const { region, stack } = host;
     const own = { parent: this };
     const zone = zoneOf(config);
     const resource = resourceName(stack);
     const tags = tagsFor(stack, { owner: config.owner });
-    const end = leaseEnd(config.lease.hours, now, found.machineTags);
-    const volume = new AwsVolume(
-      name,
-      {
-        ...{ zone, sizeGiB: provision.volumeGiB, type: config.volume.type, found: found.volume },
-        ...{ volumeName: `${resource}-data`, tags },
-      },
-      own,
-    );
+    const end = leaseEnd(provision.leaseHours, now, found.machineTags);
     const network = this.#network(name, args, { zone, groupName: resource });
     const identity = new AwsIdentity(name, { roleName: resource, region, tags }, own);
-    const machine = new AwsMachine(
+    const { instanceId, attachment } = new AwsMachine(
       name,
       {
         ...{ instanceType: provision.instanceType, zone, ami: found.ami, network },
-        ...{ profileName: identity.profileName, volumeId: volume.volumeId, mountPoint: host.dataDirectory },
+        ...{ profileName: identity.profileName, volumeId, mountPoint: host.dataDirectory },
         ...{ leaseHours: end.hours, machineName: resource, tags: { ...tags, ...leaseTags(end) } },
         after: [identity.ready, ...network.ready],
       },
       own,
     );
-    const { instanceId } = machine;
     const lease = new AwsLease(name, { instanceId, end, region, stack, leaseName: `${resource}-lease`, tags }, own);
-    this.machine = instanceId;
-    // Known at once in a preview, whose checks need it; afterwards a host as soon as the machine and its end are there.
-    const needed = [instanceId, machine.attachment.urn, lease.scheduleId];
-    this.host = runtime.isDryRun() ? output(host) : all(needed).apply(() => host);
-    this.registerOutputs({ host: this.host, machine: this.machine });
+    return { instanceId, ready: [instanceId, attachment.urn, lease.scheduleId] };
   }
 
   #network(
     name: string,
-    { config, found }: AwsTargetArgs,
+    { config, found, host }: AwsTargetArgs,
     { zone, groupName }: { readonly zone: string; readonly groupName: string },
   ): Network {
-    const tags = tagsFor(name, { owner: config.owner });
+    const tags = tagsFor(host.stack, { owner: config.owner });
     if (found.network !== undefined) {
       return new AwsGivenNetwork(name, { found: found.network, groupName, tags }, { parent: this });
     }
@@ -101,14 +113,25 @@ export class AwsTarget extends ComponentResource implements Target {
   }
 }
 
-/** The target of an experiment for aws: asks AWS what is there, then declares the rest. Throws RunError with what does not fit. */
-export async function awsTarget(name: string, host: AwsHostSpec, experiment: Experiment): Promise<AwsTarget> {
+/**
+ * The target of an experiment for aws: asks AWS what is there, then declares the rest. `isFinished`: is its run complete and safe on this machine?
+ * Then no machine is made for it unless it is to be served, or one runs anyway. Throws RunError with what does not fit.
+ */
+export async function awsTarget(
+  name: string,
+  { host, config: experiment, isFinished }: { host: AwsHostSpec; config: Experiment; isFinished: Finished },
+): Promise<AwsTarget> {
   const config = awsConfig(experiment.aws);
   const provision = provisioned(experiment);
   const provider = new Provider(name, { region: config.region });
   const found = await lookUp({ stack: host.stack, config, zone: zoneOf(config) }, { provider });
-  const args = { config, host, provision, found, now: new Date() };
-  return new AwsTarget(name, args, { providers: { aws: provider } });
+  const serves = experiment.serve.enabled && experiment.teardown.when !== "after-training";
+  const resting = !serves && found.machineTags === undefined && (await isFinished());
+  return new AwsTarget(
+    name,
+    { config, host, provision, found, now: new Date(), resting },
+    { providers: { aws: provider } },
+  );
 }
 
 function provisioned(experiment: Experiment): Provision {

@@ -26,3 +26,6 @@ export interface EndpointWorkload {
   /** What comes first. */
   readonly dependsOn: readonly Resource[];
 }
+
+/** Is the experiment's run complete and what it left safe on this machine? */
+export type Finished = () => Promise<boolean>;

@@ -3,7 +3,7 @@ import { withoutUndefined } from "../recipe/defined.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import { machinesOf } from "../recipe/target.ts";
-import type { Target } from "./target-kind.ts";
+import type { Finished, Target } from "./target-kind.ts";
 
 /** Arguments of LocalTarget. */
 export interface LocalTargetArgs {
@@ -53,13 +53,21 @@ export class SshTarget extends ComponentResource implements Target {
   }
 }
 
-/** The target of an experiment, by its host. What a cluster or AWS needs is loaded for it alone. */
-export async function targetOf(name: string, host: HostSpec, config: Experiment): Promise<Target> {
+/**
+ * The target of an experiment, by its host. What a cluster or AWS needs is loaded for it alone. `isFinished`: asked where a machine would be
+ * started; default: it is not.
+ */
+export async function targetOf(
+  name: string,
+  host: HostSpec,
+  config: Experiment,
+  isFinished: Finished = () => Promise.resolve(false),
+): Promise<Target> {
   if (host.kind === "local") return new LocalTarget(name, host);
   if (host.kind === "ssh") return new SshTarget(name, host);
   if (host.kind === "aws") {
     const { awsTarget } = await import("./aws-target.ts");
-    return awsTarget(name, host, config);
+    return awsTarget(name, { host, config, isFinished });
   }
   const { KubernetesTarget } = await import("./kubernetes-target.ts");
   return new KubernetesTarget(name, { config: config.kubernetes, host, ...machinesOf(config) });

@@ -70,6 +70,8 @@ export const awsHostSpec = z.object({
   region: z.string(),
   /** Value of the tag `tuneup:stack`. */
   stack: z.string(),
+  /** No machine is wanted: the run is complete and safe, and nothing is served. What the state holds stays as it is. Default: one is. */
+  resting: z.boolean().optional(),
   /** As with ssh. */
   offline: z.boolean().optional(),
 });

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 
-/** Most characters of what follows `tuneup-` in a name: a role's name has 64 at most, and one of them ends in `-lease`. */
-const most = 50;
+/** Most characters of what follows `tuneup-`: a role's name has 64 at most, `-lease` is added to one of them and 8 characters to all. */
+const most = 40;
 
 /**
- * Name of a stack's resources in AWS, `tuneup-<stack>`, where the name has to be unique in an account or network. Two stacks of one name in one
- * account are refused by AWS itself then: their machines could not be told apart by their tags either. A long name is cut and gets a hash.
+ * What the names of a stack's resources in AWS begin with: `tuneup-<stack>`, cut and with a hash where that is long. Pulumi adds characters at random
+ * where a name has to be unique: what a killed `up` made without noting it is in nobody's way then.
  */
 export function resourceName(stack: string): string {
   // What Pulumi allows in a stack's name and IAM does not.

@@ -56,6 +56,16 @@ export interface Cost {
   readonly kept: number;
 }
 
+/** What of a config's network and endpoint is billed. */
+export function networkOf({
+  vpc,
+  egress,
+  publicChat,
+}: Pick<AwsConfig, "vpc" | "egress" | "publicChat">): Pick<Billed, "ownVpc" | "nat" | "publicChat"> {
+  const ownVpc = vpc === "own";
+  return { ownVpc, nat: ownVpc && egress === "nat", publicChat: publicChat !== undefined };
+}
+
 /** Price of an hour and of a month. A load balancer is counted with one capacity unit, as a chat of a few people needs. Traffic is not counted. */
 export function costOf(billed: Billed): Cost {
   const { loadBalancerHour, loadBalancerUnitHour, publicAddressHour, endpointHour, natGatewayHour, controlPlaneHour } =

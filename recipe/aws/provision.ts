@@ -11,6 +11,8 @@ import { renderTraining } from "../render.ts";
 import { variantsFor } from "../variants.ts";
 import { chooseMachine, type MachineNeed, volumeSizeGiB } from "./choose.ts";
 import { awsConfig } from "./config.ts";
+import type { InstanceType } from "./instance-types.ts";
+import { costOf, networkOf } from "./prices.ts";
 
 /** What is provisioned for an experiment, as far as its config decides it. */
 export interface Provision {
@@ -18,6 +20,8 @@ export interface Provision {
   readonly instanceType: string;
   /** Size of the data volume. */
   readonly volumeGiB: number;
+  /** Hours of the machine's lease, to the minute: those of `aws.lease.hours`, fewer where `aws.lease.usd` are spent before. */
+  readonly leaseHours: number;
 }
 
 type Asked = Pick<Experiment, "aws" | "compute" | "model" | "train">;
@@ -48,7 +52,18 @@ export function provisionOf(experiment: Asked): Provision {
   if (type === undefined) throw noMachine();
   const disk = diskOf(shape, training, { train: rendered, variants: variantsFor(train), steps: undefined, tokens: 0 });
   const { sizeGiB } = config.volume;
-  return { instanceType: type.name, volumeGiB: sizeGiB === "auto" ? volumeSizeGiB(disk.total) : sizeGiB };
+  return provisionWith(type, sizeGiB === "auto" ? volumeSizeGiB(disk.total) : sizeGiB, experiment);
+}
+
+function provisionWith(type: InstanceType, volumeGiB: number, { aws, compute }: Asked): Provision {
+  const config = awsConfig(aws);
+  const { hours, usd = Infinity } = config.lease;
+  const cost = costOf({
+    ...{ machineHour: compute.pricePerHour ?? type.usdPerHour, volumeGiB, volumeType: config.volume.type },
+    ...networkOf(config),
+  });
+  const leaseHours = Math.min(hours, Math.floor((usd / cost.hour) * 60) / 60);
+  return { instanceType: type.name, volumeGiB, leaseHours };
 }
 
 /** Of a model whose shape nobody knows here: what the file says. */
@@ -68,7 +83,7 @@ function statedProvision({ aws, compute, model, train }: Asked): Provision {
   }
   const { type } = chooseMachine(need, config);
   if (type === undefined) throw noMachine();
-  return { instanceType: type.name, volumeGiB: sizeGiB };
+  return provisionWith(type, sizeGiB, { aws, compute, model, train });
 }
 
 function askedOf({ compute, train }: Pick<Experiment, "compute" | "train">): Pick<MachineNeed, "bf16" | "gpu"> {

@@ -7,7 +7,7 @@ export const tagNames = {
   expiry: "tuneup:expiry",
   /** On the machine alone: hours of the lease that its expiry is made from. */
   leaseHours: "tuneup:lease-hours",
-  /** On volumes alone: `data` or `root`. */
+  /** On the volume alone: `data`. */
   volume: "tuneup:volume",
 } as const;
 

@@ -22,3 +22,22 @@ it("off a terminal says what was told once and lasts, once", async () => {
   expect(next).toContain("step 1 of 2");
   display.close();
 });
+
+it("tells what breaks a rule of the policy pack: which resource, which rule, what has to be so", () => {
+  const display = new Display(new PassThrough() as unknown as NodeJS.WriteStream);
+  const broken = {
+    resourceUrn: "urn:pulumi:demo::tuneup::tuneup:components:AwsTarget$aws:ebs/volume:Volume::demo",
+    ...{ policyName: "disk-encrypted", policyPackName: "tuneup", message: "encrypted must be true, got false.\n" },
+  };
+  const event = (enforcementLevel: string): EngineEvent =>
+    ({ policyEvent: { ...broken, enforcementLevel } }) as unknown as EngineEvent;
+  // A preview can't judge yet.
+  display.take(event("warning"));
+  expect(display.errors).toEqual([]);
+  display.take(event("mandatory"));
+  display.take(event("mandatory"));
+  expect(display.errors).toEqual([
+    "aws:ebs/volume:Volume demo: encrypted must be true, got false. (disk-encrypted, docs/aws.md)",
+  ]);
+  display.close();
+});

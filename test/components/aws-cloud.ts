@@ -1,6 +1,7 @@
 import { runtime } from "@pulumi/pulumi";
 import { vi } from "vitest";
 import type { Inputs, DeclaredResource } from "../../policies/rule.ts";
+import type { Finished } from "../../components/target-kind.ts";
 import type { Experiment as ExperimentConfig } from "../../recipe/experiment.ts";
 import { hostSpecOf } from "../../recipe/target-host.ts";
 
@@ -100,7 +101,7 @@ await runtime.setMocks(
     },
     call: ({ token, inputs }) => {
       asked.push({ token, inputs: inputs as Inputs });
-      return answer(token, inputs as Inputs) as Record<string, unknown>;
+      return answer(token, inputs as Inputs);
     },
   },
   "tuneup",
@@ -113,12 +114,17 @@ const { targetOf } = await import("../../components/target.ts");
 /** Everything that an experiment declares in an account, the target alone or with the experiment on it. Throws what the program would. */
 export async function declare(
   config: ExperimentConfig,
-  { stack = "exp", there = emptyCloud, whole = false }: { stack?: string; there?: Cloud; whole?: boolean } = {},
+  {
+    stack = "exp",
+    there = emptyCloud,
+    whole = false,
+    isFinished = () => Promise.resolve(false),
+  }: { stack?: string; there?: Cloud; whole?: boolean; isFinished?: Finished } = {},
 ): Promise<readonly Declared[]> {
   declared.length = 0;
   asked.length = 0;
   cloud = there;
-  const target = await targetOf(stack, hostSpecOf(config, {}, stack), config);
+  const target = await targetOf(stack, hostSpecOf(config, {}, stack), config, isFinished);
   if (whole) new Experiment(stack, { config, target });
   const last = whole ? "tuneup-host:index:RunCompletion" : "aws:scheduler/schedule:Schedule";
   const isThere = (): void => {

@@ -33,7 +33,7 @@ const withSettings = (aws: object) => shippedExperiment("aws-demo", { aws: { zon
 
 const cloud: Cloud = { ...emptyCloud, vpc: { id: "vpc-0aaaaaaaaaaaaaaaa", subnets: ["subnet-a"] } };
 
-/** Names that AWS keeps unique, with the most characters that it takes. */
+/** Kinds whose names AWS keeps unique, with the most characters that it takes. Pulumi makes them: the resource's own, a dash, 7 more. */
 const named: Readonly<Record<string, number>> = {
   Role: 64,
   InstanceProfile: 128,
@@ -43,9 +43,11 @@ const named: Readonly<Record<string, number>> = {
 };
 
 function namesIn(all: readonly Declared[]): [string, string][] {
-  return all.flatMap(({ type, inputs }) => {
+  return all.flatMap(({ type, name, inputs }) => {
     const kind = type.split(":").at(-1) ?? "";
-    return kind in named ? [[kind, String(inputs["name"])] as [string, string]] : [];
+    if (!(kind in named)) return [];
+    expect(inputs).not.toHaveProperty("name");
+    return [[kind, `${name}-0123456`] as [string, string]];
   });
 }
 

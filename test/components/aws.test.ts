@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { violations } from "../../policies/pack.ts";
 import { leaseTags } from "../../recipe/aws/lease.ts";
+import { tagsFor } from "../../recipe/aws/tags.ts";
 import { asked, type Cloud, type CloudVolume, declare, type Declared, emptyCloud, ofAws, only } from "./aws-cloud.ts";
 import { shipped, shippedExperiment } from "./aws-shipped.ts";
 
@@ -16,13 +17,12 @@ beforeEach(() => {
 
 /** Inputs of all resources, as text for people; what the machine is told at its start has tests of its own. */
 function pictureOf(all: readonly Declared[]): string {
-  const told = (inputs: Declared["inputs"]) =>
-    inputs["userData"] === undefined ? inputs : { ...inputs, userData: "(see recipe/aws/user-data.ts)" };
-  const entries = ofAws(all).map(({ type, name, inputs: { id: _, ...inputs } }) => ({
-    type,
-    name,
-    inputs: told(inputs),
-  }));
+  const entries = ofAws(all).map(({ type, name, inputs }) => {
+    const { id, userData, ...shown } = inputs;
+    expect(id).toBeDefined();
+    const told = userData === undefined ? {} : { userData: "(see recipe/aws/user-data.ts)" };
+    return { type, name, inputs: { ...shown, ...told } };
+  });
   const order = ({ type, name }: { type: string; name: string }) => `${type} ${name}`;
   return stringify(
     entries.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)),
@@ -30,9 +30,12 @@ function pictureOf(all: readonly Declared[]): string {
   );
 }
 
+/** Tags that a user changed after a stack was destroyed. */
+const own = { ...tagsFor("exp", { owner: "someone", expiry: "kept" }), "tuneup:volume": "data", Name: "by hand" };
+
 const kept: CloudVolume = {
   ...{ id: "vol-0fedcba9876543210", availabilityZone: "us-east-1a", size: 40, volumeType: "gp2", encrypted: true },
-  tags: { "tuneup:owner": "someone", Name: "by hand", "aws:backup": "yes" },
+  tags: { ...own, "aws:backup": "yes" },
   status: "available",
 };
 const withVolume = (change: Partial<CloudVolume>): Cloud => ({ ...emptyCloud, volumes: [{ ...kept, ...change }] });
@@ -62,9 +65,9 @@ describe("the host", () => {
     const all = await declare(demo(), { whole: true });
     const host = { kind: "aws", dataDirectory: "/var/lib/tuneup", region: "us-east-1", stack: "exp" };
     const kinds = ["Environment", "ModelWeights", "Dataset", "SftJob", "ChatEndpoint", "RunCompletion"];
-    const own = all.filter(({ type }) => type.startsWith("tuneup-host:"));
-    expect(own.map(({ type }) => type.split(":").at(-1)).toSorted()).toEqual(kinds.toSorted());
-    for (const { inputs } of own) expect(inputs["host"]).toEqual(host);
+    const onHost = all.filter(({ type }) => type.startsWith("tuneup-host:"));
+    expect(onHost.map(({ type }) => type.split(":").at(-1)).toSorted()).toEqual(kinds.toSorted());
+    for (const { inputs } of onHost) expect(inputs["host"]).toEqual(host);
     const at = (kind: string) => all.findIndex(({ type }) => type.endsWith(`:${kind}`));
     for (const kind of ["Instance", "VolumeAttachment", "Schedule", "NatGateway"]) {
       expect(at(kind), kind).toBeGreaterThanOrEqual(0);
@@ -115,7 +118,7 @@ describe("the volume", () => {
     const volume = only(await declare(demo(), { there: withVolume({}) }), "Volume");
     expect(volume.adopts).toBe(kept.id);
     expect(volume.inputs).toMatchObject({ size: 40, type: "gp2" });
-    expect(volume.inputs["tags"]).toEqual({ "tuneup:owner": "someone", Name: "by hand" });
+    expect(volume.inputs["tags"]).toEqual(own);
   });
 
   it("in use has what the file says, and never shrinks", async () => {
@@ -171,6 +174,35 @@ describe("the lease", () => {
     expect(scheduled(await declare(demo(), { there: running("2026-11-27T13:00:00Z", 2) }))).toBe(
       "at(2026-11-27T15:00:00)",
     );
+  });
+});
+
+describe("a run that is finished and safe here", () => {
+  const finished = { whole: true, isFinished: () => Promise.resolve(true) };
+  const machine = { id: "i-0123456789abcdef0", tags: {} };
+
+  it.each<[string, object, Cloud]>([
+    ["after-training", { teardown: "after-training" }, emptyCloud],
+    ["nothing to serve", { serve: { enabled: false } }, withVolume({})],
+  ])("%s: keeps the volume alone, and says that no machine is wanted", async (_what, changes, there) => {
+    const all = await declare(shippedExperiment("aws-demo", changes), { ...finished, there });
+    expect(ofAws(all).map(({ type }) => type)).toEqual(["aws:ebs/volume:Volume"]);
+    const onHost = all.filter(({ type }) => type.startsWith("tuneup-host:"));
+    expect(onHost.map(({ type }) => type.split(":").at(-1))).toContain("RunCompletion");
+    for (const { inputs } of onHost) expect(inputs["host"]).toMatchObject({ kind: "aws", resting: true });
+    expect(violations(ofAws(all))).toEqual([]);
+  });
+
+  it.each<[string, object, Cloud, boolean]>([
+    ["to be served", {}, emptyCloud, true],
+    ["with a machine that runs", { serve: { enabled: false } }, { ...emptyCloud, machines: [machine] }, true],
+    ["of another config", { serve: { enabled: false } }, emptyCloud, false],
+  ])("%s: has a machine", async (_what, changes, there, isFinished) => {
+    const asks = { whole: true, there, isFinished: () => Promise.resolve(isFinished) };
+    const all = await declare(shippedExperiment("aws-demo", changes), asks);
+    expect(only(all, "Instance")).toBeDefined();
+    const job = all.find(({ type }) => type === "tuneup-host:index:SftJob");
+    expect(job?.inputs["host"]).not.toHaveProperty("resting");
   });
 });
 

@@ -8,6 +8,7 @@ import type { AnalyzerClient as Client } from "@pulumi/pulumi/proto/analyzer_grp
 import type * as Messages from "@pulumi/pulumi/proto/analyzer_pb.js";
 import type { Struct as StructType } from "google-protobuf/google/protobuf/struct_pb.js";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { policiesFor } from "../../cli/runnable.ts";
 import { resourceRules, stackRules } from "../../policies/pack.ts";
 import type { Inputs } from "../../policies/rule.ts";
 
@@ -46,6 +47,11 @@ async function analyze(type: string, inputs: Inputs) {
   const response = await answer<Messages.AnalyzeResponse>((done) => client.analyze(request, done));
   return response.getDiagnosticsList().map((one) => [one.getPolicyname(), one.getMessage(), one.getEnforcementlevel()]);
 }
+
+it("is what `tuneup up` and `preview` give the engine for aws, and for nothing else", async () => {
+  expect(await policiesFor("aws-demo")).toEqual({ policyPacks: [executable] });
+  for (const other of ["local", "ssh-demo", "k8s-demo"]) expect(await policiesFor(other)).toEqual({});
+});
 
 it("tells the engine every rule", async () => {
   const info = await answer<Messages.AnalyzerInfo>((done) => client.getAnalyzerInfo(new Empty(), done));
