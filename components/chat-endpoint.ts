@@ -19,6 +19,8 @@ import type { SftJob } from "./sft-job.ts";
 export interface ChatEndpointArgs {
   /** The machine that serves. */
   readonly host: Input<HostSpec>;
+  /** Id of the machine, where it may become another (`Target.machine`). Default: it never does. */
+  readonly machine?: Input<string> | undefined;
   /** Name of the experiment, and of its model in the API. */
   readonly experiment: Input<string>;
   /** As under `tuneup:serve`, without `enabled`. */
@@ -55,6 +57,7 @@ export class ChatEndpoint extends ComponentResource {
       name,
       {
         host,
+        machine: args.machine,
         experiment,
         serve: output(serve).apply(served),
         train: { ...train },

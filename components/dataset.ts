@@ -7,6 +7,8 @@ import { DatasetResource } from "../provider/sdk.ts";
 export interface DatasetArgs {
   /** The machine that trains. */
   readonly host: Input<HostSpec>;
+  /** Id of the machine, where it may become another (`Target.machine`). Default: it never does. */
+  readonly machine?: Input<string> | undefined;
   /** As under `tuneup:datasets`; file paths are absolute. */
   readonly datasets: Input<DatasetSource[]>;
   /** Path of the experiment's lock file, where hub revisions are pinned. Default: they are not. */

@@ -7,6 +7,8 @@ import { EnvironmentResource } from "../provider/sdk.ts";
 export interface EnvironmentArgs {
   /** The machine that trains and serves. */
   readonly host: Input<HostSpec>;
+  /** Id of the machine, where it may become another (`Target.machine`). Default: it never does. */
+  readonly machine?: Input<string> | undefined;
   /** What torch is for: `auto` takes the GPU if there is one. Default: `auto`. */
   readonly device?: Input<"auto" | "cpu" | "cuda">;
   /** What it has beyond the base, as `variantsFor` says. Default: nothing. */
@@ -25,10 +27,10 @@ export class Environment extends ComponentResource {
 
   constructor(name: string, args: EnvironmentArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:Environment", name, {}, options);
-    const { host, device = "auto", extras = [] } = args;
+    const { host, machine, device = "auto", extras = [] } = args;
     // An empty list would be a change to the state of a release that knew no extras.
     const beyond = extras.length === 0 ? {} : { extras: [...extras] };
-    const environment = new EnvironmentResource(name, { host, device, ...beyond }, { parent: this });
+    const environment = new EnvironmentResource(name, { host, machine, device, ...beyond }, { parent: this });
     this.path = environment.path;
     this.device = environment.torchDevice;
     this.registerOutputs({ path: this.path, device: this.device });

@@ -39,17 +39,17 @@ export class Experiment extends ComponentResource {
   constructor(name: string, args: ExperimentArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:Experiment", name, {}, options);
     const { config, target, hubToken, pins } = args;
-    const { host } = target;
+    const { host, machine } = target;
     const { model, datasets, train, serve: serving } = config;
     const own = { parent: this };
 
     const extras = variantsFor(train);
-    const environment = new Environment(name, { host, device: deviceOf(config), extras }, own);
+    const environment = new Environment(name, { host, machine, device: deviceOf(config), extras }, own);
     // Another adapter to go on from is another run on the same weights.
     const base = { ...model, adapter: undefined };
-    const weights = new ModelWeights(name, { host, model: base, environment, hubToken, pins }, own);
-    const dataset = new Dataset(name, { host, datasets, pins, hubToken }, own);
-    const shared = { host, experiment: name, environment, weights, train };
+    const weights = new ModelWeights(name, { host, machine, model: base, environment, hubToken, pins }, own);
+    const dataset = new Dataset(name, { host, machine, datasets, pins, hubToken }, own);
+    const shared = { host, machine, experiment: name, environment, weights, train };
     // The checkpoint is chosen in training: the endpoint serves the run's result.
     const { enabled, checkpoint, ...serve } = serving;
     const { discard, when } = config.teardown;
@@ -69,7 +69,11 @@ export class Experiment extends ComponentResource {
     // What serves on a cluster takes a card of its own, so it comes when the training has given its own back.
     const awaited = target.endpoint === undefined ? this.endpoint : undefined;
     this.completion = config.wait
-      ? new RunCompletion(name, { host, experiment: name, job: this.job, trainer, endpoint: awaited, discard }, own)
+      ? new RunCompletion(
+          name,
+          { host, machine, experiment: name, job: this.job, trainer, endpoint: awaited, discard },
+          own,
+        )
       : undefined;
     if (this.endpoint !== undefined) {
       const { revision } = this.endpoint;

@@ -8,6 +8,8 @@ import type { Environment } from "./environment.ts";
 export interface ModelWeightsArgs {
   /** The machine that keeps the weights. */
   readonly host: Input<HostSpec>;
+  /** Id of the machine, where it may become another (`Target.machine`). Default: it never does. */
+  readonly machine?: Input<string> | undefined;
   /** Where the model comes from, e.g. `{ source: "hub", id: "Qwen/Qwen2.5-0.5B-Instruct" }`. */
   readonly model: Input<ModelSource>;
   /** Whose Python fetches and converts. */
@@ -29,8 +31,8 @@ export class ModelWeights extends ComponentResource {
 
   constructor(name: string, args: ModelWeightsArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:ModelWeights", name, {}, options);
-    const { host, model, environment, hubToken, pins } = args;
-    const inputs = { host, model, environment: environment.path, hubToken, pins };
+    const { host, machine, model, environment, hubToken, pins } = args;
+    const inputs = { host, machine, model, environment: environment.path, hubToken, pins };
     const weights = new ModelWeightsResource(name, inputs, { parent: this });
     this.path = weights.path;
     this.revision = weights.revision;

@@ -13,6 +13,8 @@ import type { SftJob } from "./sft-job.ts";
 /** Arguments of RunCompletion. */
 export interface RunCompletionArgs {
   readonly host: Input<HostSpec>;
+  /** Id of the machine, where it may become another (`Target.machine`). Default: it never does. */
+  readonly machine?: Input<string> | undefined;
   readonly experiment: Input<string>;
   readonly job: SftJob;
   /** What trains the run, where it is declared beside the job. Default: the agent itself. */
@@ -38,11 +40,11 @@ export class RunCompletion extends ComponentResource {
 
   constructor(name: string, args: RunCompletionArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:RunCompletion", name, {}, options);
-    const { host, experiment, job, endpoint, trainer } = args;
+    const { host, machine, experiment, job, endpoint, trainer } = args;
     const dependsOn = [endpoint, trainer].filter((one) => one !== undefined);
     // Left out where it is the default: the state of older releases does not know it.
     const discard = args.discard === true ? true : undefined;
-    const inputs = { host, experiment, run: job.run, endpoint: endpoint !== undefined, discard };
+    const inputs = { host, machine, experiment, run: job.run, endpoint: endpoint !== undefined, discard };
     const completion = new RunCompletionResource(name, inputs, { parent: this, dependsOn });
     this.steps = completion.steps;
     this.trainSeconds = completion.trainSeconds;

@@ -12,6 +12,8 @@ import type { ModelWeights } from "./model-weights.ts";
 export interface SftJobArgs {
   /** The machine that trains. */
   readonly host: Input<HostSpec>;
+  /** Id of the machine, where it may become another (`Target.machine`). Default: it never does. */
+  readonly machine?: Input<string> | undefined;
   /** Name of the experiment; the run's name begins with it. */
   readonly experiment: Input<string>;
   /** LLaMA-Factory's own arguments; those that tuneup owns left out. */
@@ -51,6 +53,7 @@ export class SftJob extends ComponentResource {
       name,
       {
         host,
+        machine: args.machine,
         experiment,
         train: { ...args.train },
         datasets,

@@ -50,6 +50,7 @@ export async function bringArtifact(
   };
   const wait = options.signal ?? new AbortController().signal;
   await withLock(`${layoutOf(home).locks}/artifact-${run}`, bring, { signal: wait });
+  await host.noteSafe?.(run);
   return { folder };
 }
 
@@ -60,6 +61,11 @@ export async function safetyOf(host: Host, run: string, home: string): Promise<S
   if (host.isHere) return "safe";
   const folder = artifactFolder(home, found.spec.experiment, run);
   return (await isCopyOf(found.manifest, folder, home)) ? "safe" : "unsafe";
+}
+
+/** The manifest of an artifact that was brought to `folder`; undefined where it was not brought whole. Asks no host. */
+export function artifactHere(folder: string): Promise<RunManifest | undefined> {
+  return readRecord(manifestIn(folder), runManifest);
 }
 
 /** What is wrong with an artifact that was brought to `folder`, in a sentence; undefined if it is whole. Asks no host. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { Fault } from "../recipe/fault.ts";
+import { machineUser } from "../recipe/aws/user-data.ts";
 import type { AwsHostSpec } from "../recipe/host.ts";
 import { awaitBoot } from "./aws-boot.ts";
 import { awsCalls, type AwsCalls, type Ec2Machine } from "./aws-clients.ts";
@@ -15,9 +16,6 @@ import { quoted } from "./shell-words.ts";
 import type { SshChild } from "./ssh-child.ts";
 import { SshLink } from "./ssh-link.ts";
 import type { SshRoute } from "./ssh-options.ts";
-
-/** User of Ubuntu's images, who may become root without a password. */
-const standardUser = "ubuntu";
 
 /** Faults of a first connection to a machine that has just come up: its sshd or its agent may be a moment behind. */
 const settling = ["machine-unreachable", "machine-refused", "aws-busy", "aws-unreachable"];
@@ -89,8 +87,9 @@ export class AwsLink implements RemoteLink {
     return this.#known().fault(said);
   }
 
+  /** What was never reached is told at once. */
   isPassing(fault: Fault): boolean {
-    return isPassing(fault);
+    return this.#ready !== undefined && isPassing(fault);
   }
 
   async close(): Promise<void> {
@@ -143,7 +142,7 @@ export class AwsLink implements RemoteLink {
     const { region, stack, dataDirectory } = this.#spec;
     const { id } = machine;
     const { identity, publicKey, knownHosts, proxyLog } = await stackKey(this.#home, stack);
-    const user = process.env["TUNEUP_AWS_USER"] ?? standardUser;
+    const user = process.env["TUNEUP_AWS_USER"] ?? machineUser;
     const route: SshRoute = {
       // ssh fills in %.
       proxyCommand: `${proxyCommand(id, region)} 2>>${quoted(proxyLog)}`.replaceAll("%", "%%"),

@@ -50,6 +50,10 @@ export interface Host {
   fetch(freight: Freight, options?: CommandOptions): Promise<void>;
   /** `experiment`: whose port it is, where endpoints are not told apart by their ports. */
   tunnel(port: number, experiment?: string): Promise<Tunnel>;
+  /** Can it be asked without waiting for a machine to start? Only of hosts whose machine comes and goes. */
+  isUp?(): Promise<boolean>;
+  /** Tells it that what the run left is whole elsewhere too: a machine that ends after its training ends then. */
+  noteSafe?(run: string): Promise<void>;
   /** Ends what was opened to reach it: after that no connection is open. */
   close(): Promise<void>;
 }

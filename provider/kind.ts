@@ -50,6 +50,8 @@ export interface ResourceKind<S extends z.ZodType = z.ZodType, O extends object 
   check?(news: Wire, olds: Wire): Promise<CheckResult>;
   id(inputs: z.output<S>): string;
   ensure(inputs: z.output<S>, work: Work): Promise<O>;
+  /** The outputs where the machine rests and this one was never made, from this machine alone. Default: none but the state. */
+  rest?(inputs: Wire): Promise<O | undefined>;
   /** The outputs as they are now, undefined if the resource should be created anew; `state` tells what to repair. */
   read(inputs: z.output<S>, outputs: O, work: Work): Promise<O | undefined>;
   /** Ends what computes. Data stays. */

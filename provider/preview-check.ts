@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { checkExperiment } from "../checks/experiment.ts";
 import type { HostFacts } from "../checks/hardware.ts";
-import { connect } from "../hosts/connect.ts";
+import { connectIfUp } from "../hosts/connect-if-up.ts";
 import { readExperiment } from "../recipe/experiment.ts";
 import { Fault } from "../recipe/fault.ts";
 import { homeOf } from "../recipe/home.ts";
@@ -48,10 +48,10 @@ export async function previewCheck(config: unknown, host: HostSpec, pins: string
   };
 }
 
-/** Undefined where the host can't be asked: the environment's own check tells why. */
+/** Undefined where the host can't be asked, or its machine is yet to be made: the environment's own check tells why. */
 async function hostFacts(host: HostSpec): Promise<HostFacts | undefined> {
   try {
-    return await (await connect(host)).run("preflight", {});
+    return await (await connectIfUp(host))?.run("preflight", {});
   } catch (thrown) {
     if (thrown instanceof Fault && thrown.blame !== "bug") return undefined;
     throw thrown;

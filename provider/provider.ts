@@ -1,4 +1,5 @@
 import type { provider as pulumiProvider } from "@pulumi/pulumi";
+import { isWithoutMachine } from "../hosts/aws-faults.ts";
 import { connect } from "../hosts/connect.ts";
 import type { Host } from "../hosts/host.ts";
 import { asFault, Fault } from "../recipe/fault.ts";
@@ -49,7 +50,8 @@ export class TuneupProvider implements Provider {
     const { changed, telling } = changesOf(kind, old, reveal(news) as Wire);
     const replaces = changed.filter((key) => kind.replaceOn.includes(key));
     return {
-      changes: telling.length > 0 || old["state"] !== healthy,
+      // Without a machine nothing can be done, and nothing is left to do.
+      changes: !(isResting(news) && replaces.length === 0) && (telling.length > 0 || old["state"] !== healthy),
       replaces,
       // One holder for GPU, port and run folder: the old one goes first.
       deleteBeforeReplace: true,
@@ -58,6 +60,7 @@ export class TuneupProvider implements Provider {
 
   async create(urn: string, inputs: unknown): Promise<pulumiProvider.CreateResult> {
     const kind = kindOf(urn);
+    if (isResting(inputs)) return this.#rest(kind, inputs as Wire);
     const plain = kind.inputs.parse(reveal(inputs));
     const outs = await this.#ensure(kind, urn, inputs as Wire, plain);
     return { id: kind.id(plain), outs };
@@ -78,7 +81,7 @@ export class TuneupProvider implements Provider {
     const kind = kindOf(urn);
     const old = migrate(reveal(props) as Wire);
     const inputs = kind.inputs.parse(old);
-    const outputs = await told(async () => kind.read(inputs, old, await this.#work(urn, old)));
+    const outputs = await told(async () => readOrEnded(kind, inputs, old, await this.#work(urn, old)));
     if (outputs === undefined) return {};
     const given = props as Wire;
     return { id, props: stateOf(kind, given, outputs), inputs: pick(given, keysOf(kind)) };
@@ -92,7 +95,10 @@ export class TuneupProvider implements Provider {
         throw asFault(thrown).blame === "bug" ? thrown : unreachableAtDelete(asFault(thrown));
       });
       this.#left.add(work.host);
-      await kind.remove(kind.inputs.parse(old), work);
+      await kind.remove(kind.inputs.parse(old), work).catch((thrown: unknown) => {
+        if (!isWithoutMachine(thrown)) throw thrown;
+        this.#log.keep(urn, "info", `${thrown.message} Nothing of it is left to end.`);
+      });
     });
   }
 
@@ -100,6 +106,13 @@ export class TuneupProvider implements Provider {
   async cancel(): Promise<void> {
     this.#cancel.abort();
     await Promise.allSettled([...this.#left].map((host) => host.close()));
+  }
+
+  /** What is declared anew while its machine rests: it takes the place in the state that a later `up` goes on from. */
+  async #rest(kind: ResourceKind, given: Wire): Promise<pulumiProvider.CreateResult> {
+    const plain = reveal(given) as Wire;
+    const outputs = await told(async () => (await kind.rest?.(plain)) ?? { state: ended });
+    return { id: kind.id(plain), outs: stateOf(kind, given, outputs) };
   }
 
   async #ensure(kind: ResourceKind, urn: string, given: Wire, plain: unknown): Promise<Wire> {
@@ -117,6 +130,25 @@ export class TuneupProvider implements Provider {
       },
     };
   }
+}
+
+/** State of what was on a machine that is gone. The next `up` that has a machine brings it there again. */
+const ended = "ended";
+
+/** As `read`, where the machine may be gone: what is known stays known, and it is told why nothing of it is there now. */
+async function readOrEnded(kind: ResourceKind, inputs: unknown, old: Wire, work: Work): Promise<object | undefined> {
+  try {
+    return await kind.read(inputs, old, work);
+  } catch (thrown) {
+    if (!isWithoutMachine(thrown)) throw thrown;
+    return { ...old, state: `${ended}: ${thrown.message}` };
+  }
+}
+
+/** Does the program want no machine for it now? */
+function isResting(inputs: unknown): boolean {
+  const host = hostSpec.safeParse((reveal(inputs) as Wire)["host"]).data;
+  return host?.kind === "aws" && host.resting === true;
 }
 
 /** The host alone knows what computes there: without it nothing can be ended, and the state must not forget it. */

@@ -13,6 +13,7 @@ type Options = CustomResourceOptions | undefined;
 /** Inputs of Environment. */
 export interface EnvironmentArgs {
   readonly host: Input<HostSpec>;
+  readonly machine?: Input<string> | undefined;
   readonly device: Input<"auto" | "cpu" | "cuda">;
   readonly extras?: Input<Variant[]> | undefined;
 }
@@ -36,6 +37,7 @@ export class EnvironmentResource extends CustomResource {
 /** Inputs of ModelWeights. */
 export interface ModelWeightsArgs {
   readonly host: Input<HostSpec>;
+  readonly machine?: Input<string> | undefined;
   readonly model: Input<ModelSource>;
   readonly environment: Input<string>;
   readonly hubToken?: Input<string> | undefined;
@@ -61,6 +63,7 @@ export class ModelWeightsResource extends CustomResource {
 /** Inputs of Dataset. */
 export interface DatasetArgs {
   readonly host: Input<HostSpec>;
+  readonly machine?: Input<string> | undefined;
   readonly datasets: Input<DatasetSource[]>;
   readonly pins?: Input<string> | undefined;
   readonly hubToken?: Input<string> | undefined;
@@ -85,6 +88,7 @@ export class DatasetResource extends CustomResource {
 /** Inputs of SftJob. */
 export interface SftJobArgs {
   readonly host: Input<HostSpec>;
+  readonly machine?: Input<string> | undefined;
   readonly experiment: Input<string>;
   readonly train: Input<Record<string, unknown>>;
   readonly datasets: Input<DatasetSource[]>;
@@ -117,6 +121,7 @@ export type ServedEndpoint = Omit<Experiment["serve"], "enabled" | "checkpoint" 
 /** Inputs of ChatEndpoint. */
 export interface ChatEndpointArgs {
   readonly host: Input<HostSpec>;
+  readonly machine?: Input<string> | undefined;
   readonly experiment: Input<string>;
   readonly serve: Input<ServedEndpoint>;
   readonly train: Input<Record<string, unknown>>;
@@ -151,6 +156,7 @@ export class ChatEndpointResource extends CustomResource {
 /** Inputs of RunCompletion. */
 export interface RunCompletionArgs {
   readonly host: Input<HostSpec>;
+  readonly machine?: Input<string> | undefined;
   readonly experiment: Input<string>;
   readonly run: Input<string>;
   readonly endpoint: Input<boolean>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { connect } from "../../hosts/connect.ts";
+import { connectIfUp } from "../../hosts/connect-if-up.ts";
 import type { TrainArguments } from "../../recipe/arguments.ts";
 import { endsSoon } from "../../agent/endpoints/certificate.ts";
 import { canonicalJson, sha256 } from "../../recipe/canonical.ts";
@@ -28,6 +28,8 @@ const serve = z.object({
 
 const inputs = z.object({
   host: hostSpec,
+  /** Which machine the host is, where it may become another: what it is to do is said to that one again. */
+  machine: z.string().optional(),
   experiment: z.string(),
   serve,
   /** `train` of the experiment: template, system prompt and method are the same in serving. */
@@ -151,8 +153,8 @@ function engineFailures(engine: z.output<typeof serve>["engine"]): CheckFailure[
 async function portFailures(news: Wire, wanted: z.output<typeof serve>): Promise<CheckFailure[]> {
   if (wanted.port === 0) return [];
   const port = { host: wanted.host, port: wanted.port, experiment: String(news["experiment"]) };
-  const facts = await (await connect(hostSpec.parse(news["host"]))).run("preflight", { port });
-  if (facts.port !== "taken") return [];
+  const facts = await (await connectIfUp(hostSpec.parse(news["host"])))?.run("preflight", { port });
+  if (facts?.port !== "taken") return [];
   const reason = `${wanted.host}:${wanted.port} is taken by another program. Choose another port, or 0 for any free one.`;
   return [{ property: "serve.port", reason }];
 }

@@ -19,6 +19,8 @@ import { hasUnknown, type Wire } from "../values.ts";
 
 const inputs = z.object({
   host: hostSpec,
+  /** Which machine the host is, where it may become another: what it is to do is said to that one again. */
+  machine: z.string().optional(),
   /** As in the experiment; paths are absolute. */
   datasets: z.array(datasetSource).min(1),
   /** Digest of all names, formats and bytes; computed by check. */

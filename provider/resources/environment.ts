@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { environmentLock } from "../../agent/environment/identity.ts";
 import { hostFacts, hostFaults } from "../../checks/host.ts";
-import { connect } from "../../hosts/connect.ts";
+import { missingAwsPrograms, programMissing } from "../../hosts/aws-programs.ts";
+import { connectIfUp } from "../../hosts/connect-if-up.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
 import { variantNames } from "../../recipe/variants.ts";
@@ -12,6 +13,8 @@ import { hasUnknown, type Wire } from "../values.ts";
 
 const inputs = z.object({
   host: hostSpec,
+  /** Which machine the host is, where it may become another: what it is to do is said to that one again. */
+  machine: z.string().optional(),
   device: z.enum(["auto", "cpu", "cuda"]),
   /** What it has beyond the base; absent where that is nothing, as in the state of older releases. */
   extras: z.array(z.enum(variantNames)).optional(),
@@ -39,7 +42,14 @@ export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = 
     if (hasUnknown(news["host"])) return { failures: [] };
     const { extras, device, host } = inputs.parse(news);
     const offline = host.kind === "local" ? undefined : host.offline;
-    const facts = await hostFacts(await connect(host), extras, offline);
+    const way =
+      host.kind === "aws"
+        ? (await missingAwsPrograms(process.env["PATH"])).map((name) => programMissing(name).toFacts())
+        : [];
+    const place = way.length > 0 ? undefined : await connectIfUp(host);
+    // A machine that is yet to be made has nothing to tell.
+    if (place === undefined) return { failures: way.map(failureOf) };
+    const facts = await hostFacts(place, extras, offline);
     return { failures: hostFaults(device, facts, host.kind === "kubernetes").map(failureOf) };
   },
 

@@ -12,6 +12,8 @@ import { hasUnknown, type Wire } from "../values.ts";
 
 const inputs = z.object({
   host: hostSpec,
+  /** Which machine the host is, where it may become another: what it is to do is said to that one again. */
+  machine: z.string().optional(),
   model: modelSource,
   /** Folder of the environment, whose Python fetches and converts. */
   environment: z.string(),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { artifactDamage, artifactFolder, bringArtifact } from "../../hosts/artifact.ts";
+import { artifactDamage, artifactFolder, artifactHere, bringArtifact } from "../../hosts/artifact.ts";
 import { homeOf } from "../../recipe/home.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
@@ -8,6 +8,8 @@ import { type Health, healthy, type ResourceKind, type Work } from "../kind.ts";
 
 const inputs = z.object({
   host: hostSpec,
+  /** Which machine the host is, where it may become another: what it is to do is said to that one again. */
+  machine: z.string().optional(),
   experiment: z.string(),
   /** Output of SftJob. */
   run: z.string(),
@@ -45,6 +47,12 @@ export const runCompletionKind: ResourceKind<typeof inputs, RunCompletionOutputs
     const { folder } = await bringArtifact(work.host, run, homeOf(process.env), work.options);
     if (endpoint) await work.host.run("endpoint-wait", { experiment }, work.options);
     return outputsOf(manifest, folder);
+  },
+
+  async rest({ run, experiment }) {
+    const folder = artifactFolder(homeOf(process.env), String(experiment), String(run));
+    const manifest = await artifactHere(folder);
+    return manifest === undefined ? undefined : outputsOf(manifest, folder);
   },
 
   async read({ run, experiment }, old, { host, options }) {

@@ -1,24 +1,22 @@
 import { z } from "zod";
-import { environmentLock } from "../../agent/environment/identity.ts";
 import { adapterFaults } from "../../checks/folders.ts";
 import type { TrainArguments } from "../../recipe/arguments.ts";
-import { canonicalJson, sha256 } from "../../recipe/canonical.ts";
-import { type DatasetSource, datasetSource } from "../../recipe/experiment-schema.ts";
+import { datasetSource } from "../../recipe/experiment-schema.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import { adapterFolder, layoutOf } from "../../recipe/layout.ts";
 import { modelSource } from "../../recipe/sources.ts";
-import { runName } from "../../recipe/run.ts";
 import { runSpecOf } from "../../recipe/specs.ts";
 import { keptSentence } from "../../recipe/usage.ts";
-import { variantsFor } from "../../recipe/variants.ts";
 import { keepRun, requireSafe } from "../artifact-safety.ts";
 import { failureOf, type Health, healthy, type ResourceKind } from "../kind.ts";
 import { previewCheck } from "../preview-check.ts";
-import { readDatasets } from "../read-datasets.ts";
+import { runIdentity, runProcesses } from "../run-identity.ts";
 import { hasUnknown, type Wire } from "../values.ts";
 
 const inputs = z.object({
   host: hostSpec,
+  /** Which machine the host is, where it may become another: what it is to do is said to that one again. */
+  machine: z.string().optional(),
   experiment: z.string(),
   /** What decides the run, as in the experiment: its identity is known before anything is fetched. */
   train: z.record(z.string(), z.unknown()),
@@ -41,7 +39,7 @@ const inputs = z.object({
   /** The experiment's config, shown with the run. */
   config: z.record(z.string(), z.unknown()),
   /** Machines, and processes on each, that train together. Default: one process. */
-  processes: z.object({ nodes: z.int().positive(), perNode: z.int().positive() }).optional(),
+  processes: runProcesses.optional(),
   /** `tuneup:teardown.discard`: may it be destroyed although its artifact lies on the host alone? Default: no. */
   discard: z.boolean().optional(),
 });
@@ -79,16 +77,13 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
   async check(news: Wire, olds: Wire) {
     const { train, datasets, model, experiment, host } = news;
     if (hasUnknown([train, datasets, model, experiment])) return { failures: [] };
-    const source = modelSource.parse(model);
     const place = hostSpec.safeParse(host).data;
     const home = place?.kind === "local" ? place.dataDirectory : undefined;
-    const failures = adapterFaults(source.adapter, home).map(failureOf);
-    const best = news["checkpoint"] === "best" ? ({ checkpoint: "best" } as const) : {};
-    const data = await readDatasets(datasets as DatasetSource[], { pins: news["pins"] as string | undefined });
+    const failures = adapterFaults(modelSource.parse(model).adapter, home).map(failureOf);
+    const named = await runIdentity(news);
     // Dataset's own check passed before. What can't be read now has no digest: a run must not get its name from none.
-    if (data.failures.length > 0) return { failures: [...failures, ...data.failures] };
-    const together = processesIn(news["processes"]);
-    const declared = sha256(canonicalJson({ train, model, experiment, datasets: data.declared, ...best, ...together }));
+    if ("failures" in named) return { failures: [...failures, ...named.failures] };
+    const { declared, run } = named;
     // A new release brings another environment or edits a built-in dataset: that alone never trains again.
     if (olds["declared"] === declared && typeof olds["run"] === "string") {
       keepRun(host, olds["run"]);
@@ -98,15 +93,6 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
       place === undefined || hasUnknown(news["config"])
         ? { failures: [], warnings: [] }
         : await previewCheck(news["config"], place, news["pins"] as string | undefined);
-    const identity = {
-      train: train as TrainArguments,
-      datasetsDigest: data.digest,
-      model: source,
-      ...best,
-      ...together,
-      environmentLock: environmentLock(variantsFor(train as TrainArguments)),
-    };
-    const run = runName(String(experiment), identity);
     keepRun(host, run);
     return {
       computed: { run, declared },
@@ -157,9 +143,3 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
     options.onLog?.("info", keptSentence(usage, host.dataDirectory));
   },
 };
-
-/** Not how they are spread over machines: that decides nothing of the result. */
-function processesIn(processes: unknown): { readonly processes?: number } {
-  const given = inputs.shape.processes.safeParse(processes).data;
-  return given === undefined ? {} : { processes: given.nodes * given.perNode };
-}

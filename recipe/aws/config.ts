@@ -128,6 +128,11 @@ const settings = z.strictObject({
   publicChat: publicChat
     .optional()
     .describe("Chat from outside, by a load balancer with TLS. Default: none; chat goes through SSM."),
+  idleMinutes: whole(z.int().min(5))
+    .default(30)
+    .describe(
+      "Minutes in which nothing trains and nobody chats, after which `teardown: after-idle` (and after-training) ends the machine.",
+    ),
   lease: lease.prefault({}).describe("When the machine ends whatever happens."),
 });
 

@@ -1,3 +1,5 @@
+import { endScripts, type Ends, leaseFile } from "./ends.ts";
+
 /** What a machine is told at its first start. */
 export interface MachineStart {
   /** Id of the data volume, such as vol-0a1b2c3d4e5f67890. */
@@ -6,7 +8,12 @@ export interface MachineStart {
   readonly mountPoint?: string;
   /** Hours from the first start to the end, whatever happens. */
   readonly leaseHours: number;
+  /** When it ends before that (`endsOf`). Default: never. */
+  readonly ends?: Ends | undefined;
 }
+
+/** User of Ubuntu's images, who may become root without a password, and to whom the data directory belongs. */
+export const machineUser = "ubuntu";
 
 const folder = "/usr/local/lib/tuneup";
 
@@ -18,7 +25,7 @@ export const readyLine = "the machine is ready.";
  * out new volumes. What carries anything else, even a torn file system, is left alone with a sentence; the machine goes on without a data directory.
  */
 export const mountScript = `#!/bin/sh
-# mount-volume DEVICE MOUNT_POINT. Waits for the device; every step is said, for the console's log.
+# mount-volume DEVICE MOUNT_POINT OWNER. Waits for the device; every step is said, for the console's log.
 set -eu
 device=$1
 point=$2
@@ -55,6 +62,8 @@ esac
 mkdir -p "$point"
 grep -qs "^$device " "$table" || echo "$device $point ext4 defaults,nofail,x-systemd.device-timeout=300 0 2" >>"$table"
 mountpoint -q "$point" || mount "$point"
+chown "$3" "$point"
+chmod 700 "$point"
 say "the volume is mounted at $point."
 `;
 
@@ -72,23 +81,22 @@ end=$(cat "$file")
 case $end in
 '' | *[!0-9]*) end=0 ;;
 esac
-[ "$(date +%s)" -lt "$end" ] || { echo "tuneup: the lease is over."; systemctl poweroff; }
+[ "$(date +%s)" -lt "$end" ] || { echo "tuneup: this machine ends: its lease is over."; systemctl poweroff; }
 `;
 
-const leaseFile = "/var/lib/tuneup-lease/end";
-
-function leaseUnits(leaseHours: number): Readonly<Record<string, string>> {
-  const seconds = Math.round(leaseHours * 3600);
+/** A timer that looks once a minute, and what it runs. What is said goes to the console too, where it can be read after the end. */
+function units(name: string, what: string, command: string): Readonly<Record<string, string>> {
   return {
-    "/etc/systemd/system/tuneup-lease.service": `[Unit]
-Description=Ends this machine when tuneup's lease is over
+    [`/etc/systemd/system/tuneup-${name}.service`]: `[Unit]
+Description=Ends this machine when ${what}
 
 [Service]
 Type=oneshot
-ExecStart=${folder}/lease ${leaseFile} ${seconds}
+ExecStart=${command}
+StandardOutput=journal+console
 `,
-    "/etc/systemd/system/tuneup-lease.timer": `[Unit]
-Description=Looks once a minute whether tuneup's lease is over
+    [`/etc/systemd/system/tuneup-${name}.timer`]: `[Unit]
+Description=Looks once a minute whether ${what}
 
 [Timer]
 OnBootSec=0
@@ -100,6 +108,12 @@ WantedBy=timers.target
   };
 }
 
+const whats = {
+  lease: "tuneup's lease is over",
+  "after-idle": "nothing trained or chatted for long",
+  "after-training": "the run is complete and fetched",
+} as const;
+
 /** Where Linux shows an EBS volume on a machine of the Nitro system, as all GPU machines of the table are. */
 export function deviceOf(volumeId: string): string {
   return `/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${volumeId.replace("-", "")}`;
@@ -109,22 +123,28 @@ export function deviceOf(volumeId: string): string {
  * The user data of the machine, for cloud-init: the lease's timer first, so that a machine whose start fails ends too, then the volume. Throws
  * RangeError for what is no volume's id: it goes into a shell.
  */
-export function userData({ volumeId, mountPoint = "/var/lib/tuneup", leaseHours }: MachineStart): string {
+export function userData({ volumeId, mountPoint = "/var/lib/tuneup", leaseHours, ends }: MachineStart): string {
   if (!/^vol-[0-9a-f]{8,17}$/.test(volumeId))
     throw new RangeError(`A volume's id is vol- and hexadecimal digits, got ${JSON.stringify(volumeId)}.`);
-  const scripts = { [`${folder}/mount-volume`]: mountScript, [`${folder}/lease`]: leaseScript };
-  const file =
-    (permissions: string) =>
-    ([path, content]: readonly [string, string]) => ({ path, permissions, content });
+  if (!/^\/[\w./-]+$/.test(mountPoint))
+    throw new RangeError(`A mount point is an absolute path of plain characters, got ${JSON.stringify(mountPoint)}.`);
+  const early = ends === undefined ? undefined : endScripts(ends, { folder, data: mountPoint });
+  const timers = { lease: `${folder}/lease ${leaseFile} ${Math.round(leaseHours * 3600)}`, ...early?.timers };
+  const scripts = { "mount-volume": mountScript, lease: leaseScript, ...early?.scripts };
+  const file = (permissions: string, path: string, content: string) => ({ path, permissions, content });
+  const mount = `${folder}/mount-volume ${deviceOf(volumeId)} ${mountPoint} ${machineUser}:`;
   const config = {
     write_files: [
-      ...Object.entries(scripts).map(file("0755")),
-      ...Object.entries(leaseUnits(leaseHours)).map(file("0644")),
+      ...Object.entries(scripts).map(([name, content]) => file("0755", `${folder}/${name}`, content)),
+      ...Object.entries(timers)
+        .flatMap(([name, command]) => Object.entries(units(name, whats[name as keyof typeof whats], command)))
+        .map(([path, content]) => file("0644", path, content)),
     ],
     runcmd: [
       ["systemctl", "daemon-reload"],
-      ["systemctl", "enable", "--now", "tuneup-lease.timer"],
-      [`${folder}/mount-volume`, deviceOf(volumeId), mountPoint],
+      ...Object.keys(timers).map((name) => ["systemctl", "enable", "--now", `tuneup-${name}.timer`]),
+      // Last, since its end is the end of the whole to cloud-init.
+      ["sh", "-c", `${mount} && echo "tuneup: ${readyLine}"`],
     ],
   };
   // JSON is YAML too, and needs no quoting of ours.

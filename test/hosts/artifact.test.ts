@@ -43,6 +43,20 @@ function hostWith(found: RunManifest | null) {
   return distantHost(far, () => ({ status, spec, manifest: found, bytes: 1 }));
 }
 
+it("tells a machine that ends after its training when what it left is here, also where it was before", async () => {
+  const told: string[] = [];
+  const whole = await manifest();
+  const host = { ...hostWith(whole), noteSafe: (name: string) => Promise.resolve(void told.push(name)) };
+  await bringArtifact(host, run, home);
+  expect(told).toEqual([run]);
+  await bringArtifact(host, run, home);
+  expect(told).toEqual([run, run]);
+  await rm(`${output}/adapter_model.safetensors`);
+  await rm(`${home}/artifacts`, { recursive: true });
+  await expect(bringArtifact(host, run, home)).rejects.toThrow();
+  expect(told).toEqual([run, run]);
+});
+
 it("brings all but the checkpoints, the manifest last, for this user alone", async () => {
   const host = hostWith(await manifest());
   expect(await safetyOf(host, run, home)).toBe("unsafe");

@@ -23,7 +23,7 @@ describe("tuneup:aws", () => {
       ...{ region: "us-east-1", gpuMemoryGiB: "auto", spot: false, onDemandFallback: 15, vpc: "own" },
       egress: "nat",
       amiParameter: "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
-      ...{ volume: { sizeGiB: "auto", type: "gp3" }, lease: { hours: 24 } },
+      ...{ volume: { sizeGiB: "auto", type: "gp3" }, lease: { hours: 24 }, idleMinutes: 30 },
     });
     expect(zoneOf(awsConfig(undefined))).toBe("us-east-1a");
     expect(zoneOf({ region: "eu-west-1", zone: "eu-west-1c" })).toBe("eu-west-1c");

@@ -22,7 +22,7 @@ beforeEach(async () => {
   device = join(folder, "volume");
   await mkdir(join(folder, "bin"));
   // Mounting needs root, and power off would be kept in mind.
-  await Promise.all([standIn("mount"), standIn("mountpoint", 1), standIn("systemctl")]);
+  await Promise.all([standIn("mount"), standIn("mountpoint", 1), standIn("systemctl"), standIn("chown")]);
   await writeFile(join(folder, "mount-volume"), mountScript);
   await writeFile(join(folder, "lease"), leaseScript);
 });
@@ -46,7 +46,7 @@ const run = (script: string, words: readonly string[], more: Readonly<Record<str
     reject: false,
   });
 const mount = (more: Readonly<Record<string, string>> = {}) =>
-  run("mount-volume", [device, join(folder, "data")], more);
+  run("mount-volume", [device, join(folder, "data"), "ubuntu:"], more);
 const digest = async (): Promise<string> =>
   createHash("sha256")
     .update(await readFile(device))
@@ -71,6 +71,7 @@ describe.skipIf(!tools)("mount-volume", () => {
       `${device} ${folder}/data ext4 defaults,nofail,x-systemd.device-timeout=300 0 2`,
     ]);
     expect((await done()).filter((line) => line.startsWith("mount "))).toHaveLength(2);
+    expect(await done()).toContain(`chown ubuntu: ${folder}/data`);
   });
 
   it.each<[string, () => Promise<unknown>, RegExp]>([
@@ -138,39 +139,72 @@ describe("lease", () => {
     await mkdir(join(folder, "lease-end"));
     await writeFile(end(), text);
     const { all } = await lease(3600);
-    expect(all).toBe("tuneup: the lease is over.");
+    expect(all).toBe("tuneup: this machine ends: its lease is over.");
     expect(await done()).toEqual(["systemctl poweroff"]);
   });
 });
 
+interface CloudConfig {
+  readonly write_files: readonly { readonly path: string; readonly permissions: string; readonly content: string }[];
+  readonly runcmd: readonly (readonly string[])[];
+}
+
+const configIn = (text: string): CloudConfig => JSON.parse(text.replace(/^#cloud-config\n/, "")) as CloudConfig;
+
 describe("userData", () => {
   const text = userData({ volumeId: "vol-0a1b2c3d4e5f67890", leaseHours: 1.5 });
-  const config = JSON.parse(text.replace(/^#cloud-config\n/, "")) as {
-    readonly write_files: readonly { readonly path: string; readonly permissions: string; readonly content: string }[];
-    readonly runcmd: readonly (readonly string[])[];
-  };
+  const config = configIn(text);
+  const early = userData({
+    volumeId: "vol-0a1b2c3d4e5f67890",
+    leaseHours: 1.5,
+    ends: { afterTraining: true, idleMinutes: 30 },
+  });
 
   it("is a cloud-config that starts the lease before anything can fail", () => {
     expect(text).toMatch(/^#cloud-config\n/);
-    expect(config.runcmd.map(([program]) => program)).toEqual([
-      "systemctl",
-      "systemctl",
-      "/usr/local/lib/tuneup/mount-volume",
+    const device = deviceOf("vol-0a1b2c3d4e5f67890");
+    expect(config.runcmd).toEqual([
+      ["systemctl", "daemon-reload"],
+      ["systemctl", "enable", "--now", "tuneup-lease.timer"],
+      [
+        "sh",
+        "-c",
+        `/usr/local/lib/tuneup/mount-volume ${device} /var/lib/tuneup ubuntu: && echo "tuneup: the machine is ready."`,
+      ],
     ]);
-    expect(config.runcmd.at(-1)?.slice(1)).toEqual([deviceOf("vol-0a1b2c3d4e5f67890"), "/var/lib/tuneup"]);
     expect(deviceOf("vol-0a1b2c3d4e5f67890")).toMatch(/\/nvme-Amazon_Elastic_Block_Store_vol0a1b2c3d4e5f67890$/);
   });
 
-  it("writes every file that it names, programs as such, within EC2's 16 KiB", () => {
-    const written = Object.fromEntries(config.write_files.map(({ path, ...file }) => [path, file]));
-    const [program] = /^ExecStart=(\S+) /m.exec(written["/etc/systemd/system/tuneup-lease.service"]!.content)!.slice(1);
-    expect(written[program!]?.permissions).toBe("0755");
+  it.each([text, early])("writes every file that it names, programs as such, within EC2's 16 KiB", (whole) => {
+    const { write_files: files, runcmd } = configIn(whole);
+    const written = Object.fromEntries(files.map(({ path, ...file }) => [path, file]));
+    const timers = runcmd.flatMap((words) => (words[1] === "enable" ? [words[3] ?? ""] : []));
+    for (const timer of timers) {
+      expect(written[`/etc/systemd/system/${timer}`]?.permissions).toBe("0644");
+      const service = written[`/etc/systemd/system/${timer.replace(".timer", ".service")}`]!.content;
+      expect(service).toContain("StandardOutput=journal+console\n");
+      const [program = ""] = /^ExecStart=(\S+) /m.exec(service)!.slice(1);
+      expect(written[program]?.permissions).toBe("0755");
+    }
+    expect(files.filter(({ path }) => path.endsWith(".timer"))).toHaveLength(timers.length);
     expect(written["/etc/systemd/system/tuneup-lease.service"]?.content).toContain(" 5400\n");
     expect(written["/usr/local/lib/tuneup/mount-volume"]?.permissions).toBe("0755");
-    expect(Buffer.byteLength(text)).toBeLessThan(16_384);
+    expect(Buffer.byteLength(whole)).toBeLessThan(16_384);
   });
 
-  it("takes nothing for a volume's id that a shell could take for something else", () => {
+  it("looks for an early end where one is asked for, with the data directory that is mounted", () => {
+    const commands = configIn(early).write_files.flatMap(({ content }) => /^ExecStart=(.*)$/m.exec(content)?.[1] ?? []);
+    expect(commands).toEqual([
+      "/usr/local/lib/tuneup/lease /var/lib/tuneup-lease/end 5400",
+      "/usr/local/lib/tuneup/after-idle /var/lib/tuneup /var/lib/tuneup-lease/end /var/lib/tuneup-lease/busy 30",
+      "/usr/local/lib/tuneup/after-training /var/lib/tuneup /var/lib/tuneup-lease/end",
+    ]);
+    expect(configIn(early).write_files.map(({ path }) => path)).toContain("/usr/local/lib/tuneup/busy");
+  });
+
+  it("takes nothing for an id or a path that a shell could take for something else", () => {
     expect(() => userData({ volumeId: "vol-1; reboot", leaseHours: 1 })).toThrow(/got "vol-1; reboot"/);
+    const elsewhere = { volumeId: "vol-0a1b2c3d4e5f67890", mountPoint: "/data $(reboot)", leaseHours: 1 };
+    expect(() => userData(elsewhere)).toThrow(/got "\/data \$\(reboot\)"/);
   });
 });

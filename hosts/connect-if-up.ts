@@ -1,0 +1,13 @@
+import type { HostSpec } from "../recipe/host.ts";
+import { connect } from "./connect.ts";
+import type { Host } from "./host.ts";
+
+/**
+ * The host for a question that must not wait: undefined where its machine is not there yet, has ended, or starts just now. Throws Fault where
+ * that can't be told.
+ */
+export async function connectIfUp(spec: HostSpec): Promise<Host | undefined> {
+  const host = await connect(spec);
+  if (spec.kind !== "aws" || host.isUp === undefined) return host;
+  return spec.resting !== true && (await host.isUp()) ? host : undefined;
+}
