@@ -52,7 +52,9 @@ test("plain pulumi has nothing to change either, and the machine has no way in",
   const [instance] = await stage.cloud.alive();
   expect(instance).toBeDefined();
   expect(instance?.PublicIpAddress).toBeUndefined();
-  const groups = (instance?.SecurityGroups ?? []).flatMap(({ GroupId }) => GroupId ?? []);
+  const interfaces = instance?.NetworkInterfaces ?? [];
+  const groups = interfaces.flatMap(({ Groups = [] }) => Groups.flatMap(({ GroupId }) => GroupId ?? []));
+  expect(groups).toHaveLength(1);
   const { SecurityGroups = [] } = await stage.cloud.ec2.describeSecurityGroups({ GroupIds: groups });
   expect(SecurityGroups.flatMap(({ IpPermissions = [] }) => IpPermissions)).toEqual([]);
   expect(instance?.MetadataOptions).toMatchObject({ HttpTokens: "required", HttpPutResponseHopLimit: 1 });
