@@ -1,3 +1,5 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { until } from "../agent/runs/harness.ts";
 import { needsRoot } from "../faults/ssh/needs-root.ts";
@@ -82,6 +84,18 @@ test("a volume in another zone is told before anything is changed", async () => 
   await write();
   expectSentence(ended, /the volume vol-\w+ .* is in us-east-1a, .*; got us-east-1b\./);
   await expectOwned();
+});
+
+test("a first start that fails is told with the end of its log, and the volume is left as it was", async () => {
+  const [volume] = (await left(stage.cloud)).volumes;
+  const { folder } = await stage.cloud.disks.of(volume?.VolumeId ?? "");
+  const device = join(folder, "device");
+  await writeFile(device, "of somebody else", { flag: "r+" });
+  expectSentence(await stage.tuneup("up", name), /first start of i-\w+ failed.*it is not formatted/);
+  expect((await readFile(device)).subarray(0, 16).toString()).toBe("of somebody else");
+  await expectOwned();
+  await writeFile(device, Buffer.alloc(16), { flag: "r+" });
+  for (const { InstanceId = "" } of await stage.cloud.alive()) await stage.cloud.terminate(InstanceId);
 });
 
 test("a machine whose agent SSM never hears of is told, with what its console said", async () => {

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { needsRoot } from "../faults/ssh/needs-root.ts";
-import { changesIn, expectNoStepLost, expectSentence, expectSound } from "../faults/soundness.ts";
+import { expectNoStepLost, expectSentence, expectSound } from "../faults/soundness.ts";
 import { freezeTrainer, reportsOf } from "../faults/stage.ts";
-import { type CloudStage, left, openCloudStage } from "./stage.ts";
+import { aws, type CloudStage, left, openCloudStage } from "./stage.ts";
 
 /** An experiment on the target aws from nothing to nothing: the machine dies in the middle, and only the volume is left at the end. */
 const name = "aws-demo";
@@ -14,10 +14,13 @@ let volumeId: string;
 needsRoot(
   async () => {
     stage = await openCloudStage();
-    await stage.write(name, steps, { serve: { base: false, maxTokens: 8 } });
+    await write();
   },
   () => stage.remove(),
 );
+
+const write = (type = "g4dn.xlarge") =>
+  stage.write(name, steps, { serve: { base: false, maxTokens: 8 }, aws: { ...aws, instanceTypes: [type] } });
 
 /** Id of the only machine that runs. */
 async function machineId(): Promise<string> {
@@ -80,9 +83,19 @@ test("up again takes the volume up as it is, trains nothing, and answers", async
   expect((await left(stage.cloud)).volumes.map(({ VolumeId }) => VolumeId)).toContain(volumeId);
 });
 
-test("at the end of its lease the machine is gone, though nobody asked", async () => {
+test("another instance type makes another machine with the same volume", async () => {
+  const [id, before] = [await machineId(), await identity()];
+  await write("g4dn.2xlarge");
   const up = await stage.tuneup("up", name);
-  expect(changesIn(up.said)).toEqual([]);
+  expect(up.code, up.said).toBe(0);
+  const [instance] = await stage.cloud.alive();
+  expect(instance?.InstanceType).toBe("g4dn.2xlarge");
+  expect(await machineId()).not.toBe(id);
+  expect(await identity()).toBe(before);
+  expect(up.said).toMatch(/Who are you\?/);
+});
+
+test("at the end of its lease the machine is gone, though nobody asked", async () => {
   await stage.cloud.later(5);
   expect(await stage.cloud.alive()).toEqual([]);
   const status = await stage.tuneup("status", name);
