@@ -7,15 +7,17 @@ import type { Experiment as ExperimentConfig } from "./recipe/experiment.ts";
 import { Fault } from "./recipe/fault.ts";
 import { readRunnableExperiment } from "./recipe/runnable-experiment.ts";
 import { hostSpecOf } from "./recipe/target-host.ts";
+import { homeOf } from "./recipe/home.ts";
 import { pinsFile } from "./recipe/pins.ts";
 
 const project = getProject();
 const stack = getStack();
 const config = readConfig();
 
-const target = await targetOf(stack, hostSpecOf(config, process.env, stack), config);
+const pins = pinsFile(resolve("stacks"), stack);
+const target = await targetOf(stack, hostSpecOf(config, process.env, stack), config, isFinished);
 const hubToken = new Config().getSecret("hubToken");
-const experiment = new Experiment(stack, { config, target, hubToken, pins: pinsFile(resolve("stacks"), stack) });
+const experiment = new Experiment(stack, { config, target, hubToken, pins });
 
 /** Name of the run, a hash of what decides its result. */
 export const run = experiment.run;
@@ -35,6 +37,14 @@ export const artifact = experiment.completion?.artifact;
 export const finalLoss = experiment.completion?.finalLoss;
 /** Seconds of training. */
 export const trainSeconds = experiment.completion?.trainSeconds;
+
+/** Is the run of this config complete, and what it left whole on this machine? Asked only where a machine would be started for it. */
+async function isFinished(): Promise<boolean> {
+  const { finishedRun } = await import("./provider/finished.ts");
+  const { train, datasets, model, serve } = config;
+  const inputs = { experiment: stack, train, datasets, model, checkpoint: serve.checkpoint, pins };
+  return (await finishedRun(inputs, homeOf(process.env))) !== undefined;
+}
 
 /** The stack's config as an experiment. Every fault at once, each in a sentence: RunError is shown without a stack. */
 function readConfig(): ExperimentConfig {

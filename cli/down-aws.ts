@@ -1,5 +1,5 @@
-import { openAws } from "../hosts/aws.ts";
 import { dataVolumes, deleteVolume } from "../hosts/aws-volume.ts";
+import type { Host } from "../hosts/host.ts";
 import { otherPrices } from "../recipe/aws/prices.ts";
 import { Fault } from "../recipe/fault.ts";
 import type { AwsHostSpec } from "../recipe/host.ts";
@@ -12,13 +12,9 @@ export interface Downing {
   readonly discard: boolean;
 }
 
-/**
- * Is there a machine to ask what lies on it alone? Without one nothing computes, and the volume keeps what it has. Throws Fault `purge-unseen`
- * where that is to be deleted unseen.
- */
-export async function canAsk(spec: AwsHostSpec, { experiment, purge, discard }: Downing): Promise<boolean> {
-  if (await openAws(spec).isUp()) return true;
-  if (!purge || discard) return false;
+/** Throws Fault `purge-unseen` where a volume is to be deleted and no machine is there that could tell what lies on it alone. */
+export async function requireSeen(host: Host, { experiment, purge, discard }: Downing): Promise<void> {
+  if (!purge || discard || (await host.isUp?.()) !== false) return;
   throw new Fault({
     code: "purge-unseen",
     message: `No machine of ${experiment} runs, so nobody can tell whether what its runs left lies on the volume alone.`,

@@ -5,6 +5,7 @@ import { asFault } from "../recipe/fault.ts";
 import { homeOf } from "../recipe/home.ts";
 import manifest from "../package.json" with { type: "json" };
 import { register as adopt } from "./commands/adopt.ts";
+import { register as audit } from "./commands/audit.ts";
 import { register as chat } from "./commands/chat.ts";
 import { register as data } from "./commands/data.ts";
 import { register as check } from "./commands/check.ts";
@@ -46,6 +47,7 @@ const registers = [
   endpoint,
   fetch,
   down,
+  audit,
   adopt,
   setup,
   doctor,

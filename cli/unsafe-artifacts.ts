@@ -55,7 +55,7 @@ export async function requireSafe(
 }
 
 async function unsafeRuns(host: Host, experiment: string, all: boolean): Promise<string[]> {
-  if (host.isHere) return [];
+  if (host.isHere || (await host.isUp?.()) === false) return [];
   const complete = (await host.run("run-list", { experiment })).filter(({ state }) => state === "complete");
   const unsafe: string[] = [];
   for (const { run } of all ? complete : complete.slice(0, 1))

@@ -8,6 +8,7 @@ import {
 } from "@pulumi/pulumi";
 import { Instance } from "@pulumi/aws/ec2/instance.js";
 import { VolumeAttachment } from "@pulumi/aws/ec2/volumeAttachment.js";
+import type { Ends } from "../recipe/aws/ends.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 import { userData } from "../recipe/aws/user-data.ts";
 import type { Network } from "./aws-network.ts";
@@ -25,6 +26,8 @@ export interface AwsMachineArgs {
   /** Where the volume is mounted. */
   readonly mountPoint: string;
   readonly leaseHours: number;
+  /** When it ends before that. Default: never. */
+  readonly ends?: Ends | undefined;
   /** Name for people. */
   readonly machineName: string;
   /** Its own, with the end of its lease. */
@@ -44,7 +47,7 @@ export class AwsMachine extends ComponentResource {
 
   constructor(name: string, args: AwsMachineArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:AwsMachine", name, {}, options);
-    const { instanceType, zone, ami, network, volumeId, mountPoint, leaseHours, machineName, tags } = args;
+    const { instanceType, zone, ami, network, volumeId, mountPoint, leaseHours, ends, machineName, tags } = args;
     const instance = new Instance(
       name,
       {
@@ -55,7 +58,7 @@ export class AwsMachine extends ComponentResource {
         // Without tags: they can't be given at its making, and who may tag any volume afterwards may take it over. It goes with the machine.
         rootBlockDevice: { volumeType: "gp3", encrypted: true, deleteOnTermination: true },
         instanceInitiatedShutdownBehavior: "terminate",
-        userData: output(volumeId).apply((id) => userData({ volumeId: id, mountPoint, leaseHours })),
+        userData: output(volumeId).apply((id) => userData({ volumeId: id, mountPoint, leaseHours, ends })),
         userDataReplaceOnChange: true,
         tags: { ...tags, Name: machineName },
       },

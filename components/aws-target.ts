@@ -9,6 +9,7 @@ import {
 } from "@pulumi/pulumi";
 import { Provider } from "@pulumi/aws/provider.js";
 import { type AwsConfig, awsConfig, zoneOf } from "../recipe/aws/config.ts";
+import { type Ends, endsOf } from "../recipe/aws/ends.ts";
 import { leaseEnd, leaseTags } from "../recipe/aws/lease.ts";
 import { resourceName } from "../recipe/aws/names.ts";
 import { type Provision, provisionOf } from "../recipe/aws/provision.ts";
@@ -35,6 +36,8 @@ export interface AwsTargetArgs {
   readonly provision: Provision;
   /** What is in AWS already (`lookUp`): the image, the volume to take up, the lease that runs. */
   readonly found: Found;
+  /** When the machine ends before its lease does (`endsOf`). Default: never. */
+  readonly ends?: Ends | undefined;
   /** The time of this `up`. */
   readonly now: Date;
   /** Is no machine wanted? Then the volume alone is kept, and nothing else is billed. Default: false. */
@@ -76,7 +79,7 @@ export class AwsTarget extends ComponentResource implements Target {
   }
 
   #machine(name: string, args: AwsTargetArgs, volumeId: Output<string>) {
-    const { config, host, provision, found, now } = args;
+    const { config, host, provision, found, now, ends } = args;
     const { region, stack } = host;
     const own = { parent: this };
     const zone = zoneOf(config);
@@ -90,7 +93,7 @@ export class AwsTarget extends ComponentResource implements Target {
       {
         ...{ instanceType: provision.instanceType, zone, ami: found.ami, network },
         ...{ profileName: identity.profileName, volumeId, mountPoint: host.dataDirectory },
-        ...{ leaseHours: end.hours, machineName: resource, tags: { ...tags, ...leaseTags(end) } },
+        ...{ leaseHours: end.hours, ends, machineName: resource, tags: { ...tags, ...leaseTags(end) } },
         after: [identity.ready, ...network.ready],
       },
       own,
@@ -127,9 +130,10 @@ export async function awsTarget(
   const found = await lookUp({ stack: host.stack, config, zone: zoneOf(config) }, { provider });
   const serves = experiment.serve.enabled && experiment.teardown.when !== "after-training";
   const resting = !serves && found.machineTags === undefined && (await isFinished());
+  const ends = endsOf(experiment.teardown.when, config.idleMinutes);
   return new AwsTarget(
     name,
-    { config, host, provision, found, now: new Date(), resting },
+    { config, host, provision, found, ends, now: new Date(), resting },
     { providers: { aws: provider } },
   );
 }

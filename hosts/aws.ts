@@ -1,4 +1,5 @@
 import { safeMark } from "../recipe/aws/ends.ts";
+import { Fault } from "../recipe/fault.ts";
 import { homeOf } from "../recipe/home.ts";
 import type { AwsHostSpec } from "../recipe/host.ts";
 import { AwsLink } from "./aws-link.ts";
@@ -28,13 +29,27 @@ mkdir -p "$(dirname ${mark})" && printf '%s\\n' ${quoted(run)} >${mark} && echo 
 
   /** Is there a machine that can be asked without waiting for its start? Throws the Faults of aws-faults.ts. */
   async isUp(): Promise<boolean> {
+    return (await this.whyDown()) === undefined;
+  }
+
+  /** Why no machine can be asked now, such as `machine-ended` with the reason; undefined where one can. Throws the Faults of aws-faults.ts. */
+  async whyDown(): Promise<Fault | undefined> {
     try {
-      return await this.#link.isUp();
+      return (await this.#link.isUp()) ? undefined : machineStarts(this.description);
     } catch (thrown) {
-      if (isWithoutMachine(thrown)) return false;
+      if (isWithoutMachine(thrown)) return thrown;
       throw thrown;
     }
   }
+}
+
+function machineStarts(what: string): Fault {
+  return new Fault({
+    code: "machine-starting",
+    message: `The machine of ${what} starts, or SSM does not know it yet.`,
+    next: "Ask again in a minute.",
+    blame: "infrastructure",
+  });
 }
 
 const opened = new Map<string, AwsHost>();

@@ -1,5 +1,6 @@
 import { artifactDamage, artifactFolder } from "../hosts/artifact.ts";
 import { runIdentity, type RunInputs } from "./run-identity.ts";
+import { toWire } from "./values.ts";
 
 /**
  * The run that these inputs mean, if it is complete and what it left lies whole on this machine: no machine has to be made to train or to fetch
@@ -7,7 +8,8 @@ import { runIdentity, type RunInputs } from "./run-identity.ts";
  * machine. Asks no host and no cloud. A release with another environment names runs anew, and finds none of those of before.
  */
 export async function finishedRun(inputs: RunInputs, home: string): Promise<string | undefined> {
-  const named = await runIdentity(inputs);
+  // As it crosses the wire to `check`, which names runs too.
+  const named = await runIdentity(toWire(inputs));
   if ("failures" in named) return undefined;
   const folder = artifactFolder(home, String(inputs.experiment), named.run);
   return (await artifactDamage(folder, home)) === undefined ? named.run : undefined;

@@ -39,9 +39,8 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const aws = spec.kind === "aws" ? await import("../down-aws.ts") : undefined;
   await onHost(experiment, async (host) => {
     const downing = { experiment, purge, discard };
-    const isThere = spec.kind !== "aws" || (await aws?.canAsk(spec, downing)) === true;
-    const discarded =
-      discard || (isThere && (await requireSafe(host, { experiment, all: purge, signal })) === "discard");
+    await aws?.requireSeen(host, downing);
+    const discarded = discard || (await requireSafe(host, { experiment, all: purge, signal })) === "discard";
     const display = new Display();
     const stack = await openStack(experiment, (line) => display.say(line), signal);
     // The provider asks too, and knows nothing of the answer that was given here.

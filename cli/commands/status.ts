@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { AwsHost } from "../../hosts/aws.ts";
 import type { Host } from "../../hosts/host.ts";
 import { asFault, Fault, type FaultFacts } from "../../recipe/fault.ts";
 import type { HostSpec } from "../../recipe/host.ts";
@@ -70,6 +71,10 @@ async function rowOf(experiment: string, opened: Host[]): Promise<Row> {
   const { hostOf } = await import("../project.ts");
   const host = await hostOf(experiment);
   if (!opened.includes(host)) opened.push(host);
+  // A machine that is gone is no failure, and one that starts is not waited for.
+  const down = host instanceof AwsHost ? await host.whyDown() : undefined;
+  if (down !== undefined)
+    return { experiment, host: host.description, run: null, endpoint: null, fault: down.toFacts() };
   const [runs, endpoint] = await Promise.all([
     host.run("run-list", { experiment }),
     host.run("endpoint-read", { experiment }),

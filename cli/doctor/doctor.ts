@@ -7,6 +7,7 @@ import { hostSpecFor } from "../project.ts";
 import { writeBundle } from "./bundle.ts";
 import { say, sayIn, type Say } from "../language/say.ts";
 import { columnsOf, padColumns } from "../language/width.ts";
+import { awsChecks } from "./aws.ts";
 import type { Check, Variables } from "./check.ts";
 import { clusterChecks } from "./cluster.ts";
 import { firstPort, machineChecks } from "./machine.ts";
@@ -19,7 +20,7 @@ type Elsewhere = (variables: Variables, tell: Say) => Promise<Check[]>;
 
 /** What `tuneup doctor` was asked for. */
 export interface DoctorOptions {
-  /** With target `ssh` its machine, with `kubernetes` its cluster is looked at instead of this one. Default: this one. */
+  /** With target `ssh` its machine, with `kubernetes` its cluster, with `aws` the way to its machine is looked at instead of this one. Default: this one. */
   readonly experiment?: string | undefined;
   readonly json?: boolean;
   /** File to write a support bundle to. */
@@ -75,6 +76,7 @@ export async function doctor(options: DoctorOptions, variables: Variables = proc
 async function elsewhereOf(experiment: string): Promise<Elsewhere | undefined> {
   const spec = await hostSpecFor(experiment);
   if (spec.kind === "kubernetes") return (_variables, tell) => clusterChecks(spec, tell);
+  if (spec.kind === "aws") return (variables, tell) => awsChecks(spec, variables, tell);
   if (spec.kind !== "ssh") return undefined;
   return (variables, tell) => remoteChecks({ address: spec.address, reach: () => connect(spec) }, variables, tell);
 }

@@ -12,6 +12,7 @@ import { variantsFor } from "../variants.ts";
 import { chooseMachine, type MachineNeed, volumeSizeGiB } from "./choose.ts";
 import { awsConfig } from "./config.ts";
 import type { InstanceType } from "./instance-types.ts";
+import { leaseHours } from "./lease-hours.ts";
 import { costOf, networkOf } from "./prices.ts";
 
 /** What is provisioned for an experiment, as far as its config decides it. */
@@ -20,7 +21,7 @@ export interface Provision {
   readonly instanceType: string;
   /** Size of the data volume. */
   readonly volumeGiB: number;
-  /** Hours of the machine's lease, to the minute: those of `aws.lease.hours`, fewer where `aws.lease.usd` are spent before. */
+  /** Hours of the machine's lease: those of `aws.lease.hours`, fewer where `aws.lease.usd` are spent before. */
   readonly leaseHours: number;
 }
 
@@ -38,7 +39,7 @@ export function machineNeed(
 }
 
 /**
- * Machine and volume of an experiment, by what its file says alone: the same at every `up`, whatever was fetched meanwhile. Throws Fault
+ * Machine and volume of an experiment, which trains on one card, by what its file says alone: the same at every `up`, whatever was fetched meanwhile. Throws Fault
  * `aws-machine-none` where no instance type fits, `aws-model-unknown` where the model's shape is not bundled and the file does not say what to take.
  */
 export function provisionOf(experiment: Asked): Provision {
@@ -47,7 +48,7 @@ export function provisionOf(experiment: Asked): Provision {
   const shape = bundledShape(model.id);
   if (shape === undefined) return statedProvision(experiment);
   const rendered = renderTraining(train, [], paths, "cuda");
-  const training = trainingOf(rendered, shape, compute.gpus ?? 1);
+  const training = trainingOf(rendered, shape, 1);
   const { type } = chooseMachine(machineNeed({ compute, train: rendered }, { shape, training }), config);
   if (type === undefined) throw noMachine();
   const disk = diskOf(shape, training, { train: rendered, variants: variantsFor(train), steps: undefined, tokens: 0 });
@@ -57,20 +58,18 @@ export function provisionOf(experiment: Asked): Provision {
 
 function provisionWith(type: InstanceType, volumeGiB: number, { aws, compute }: Asked): Provision {
   const config = awsConfig(aws);
-  const { hours, usd = Infinity } = config.lease;
   const cost = costOf({
     ...{ machineHour: compute.pricePerHour ?? type.usdPerHour, volumeGiB, volumeType: config.volume.type },
     ...networkOf(config),
   });
-  const leaseHours = Math.min(hours, Math.floor((usd / cost.hour) * 60) / 60);
-  return { instanceType: type.name, volumeGiB, leaseHours };
+  return { instanceType: type.name, volumeGiB, leaseHours: leaseHours(config.lease, cost.hour) };
 }
 
 /** Of a model whose shape nobody knows here: what the file says. */
 function statedProvision({ aws, compute, model, train }: Asked): Provision {
   const config = awsConfig(aws);
   const rendered = renderTraining(train, [], paths, "cuda");
-  const need = { ...askedOf({ compute, train: rendered }), gpus: compute.gpus ?? 1, memoryBytes: 0 };
+  const need = { ...askedOf({ compute, train: rendered }), gpus: 1, memoryBytes: 0 };
   const said = config.instanceTypes !== undefined || config.gpuMemoryGiB !== "auto";
   const { sizeGiB } = config.volume;
   if (!said || sizeGiB === "auto") {

@@ -62,6 +62,8 @@ esac
 mkdir -p "$point"
 grep -qs "^$device " "$table" || echo "$device $point ext4 defaults,nofail,x-systemd.device-timeout=300 0 2" >>"$table"
 mountpoint -q "$point" || mount "$point"
+# A volume that grew since: its file system grows while it is mounted, and its data is as before.
+[ $found -ne 0 ] || resize2fs "$device" >/dev/null 2>&1 || say "the file system could not be grown to its volume; it is used as it is."
 chown "$3" "$point"
 chmod 700 "$point"
 say "the volume is mounted at $point."

@@ -31,7 +31,7 @@ async function types(): Promise<Set<string>> {
 }
 
 it("names an action only where a resource, or a call of ours, takes it, and lacks none", async () => {
-  const uses = ["audit", "host", "invokes", "tags"];
+  const uses = ["audit", "host", "invokes", "purge", "tags"];
   expect(Object.keys(actionsOf).toSorted()).toEqual([...(await types()), ...uses].toSorted());
   expect([...new Set(allowed)].toSorted()).toEqual([...new Set(Object.values(actionsOf).flat())].toSorted());
 });

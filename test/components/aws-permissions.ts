@@ -76,8 +76,13 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     ...["ssm:DescribeInstanceInformation", "ssm:StartSession", "ssm:TerminateSession"],
     "ec2-instance-connect:SendSSHPublicKey",
   ],
+  // `tuneup down --purge`.
+  purge: ec2("DescribeVolumes", "DeleteVolume"),
   // `tuneup audit`.
-  audit: ["tag:GetResources", ...ec2("DescribeInstances", "DescribeVolumes")],
+  audit: [
+    "tag:GetResources",
+    ...ec2("DescribeInstances", "DescribeVolumes", "DescribeNatGateways", "DescribeVpcEndpoints"),
+  ],
 };
 
 function ec2(...names: readonly string[]): string[] {

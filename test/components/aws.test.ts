@@ -2,10 +2,11 @@ import { RunError } from "@pulumi/pulumi";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { violations } from "../../policies/pack.ts";
+import { leaseFile } from "../../recipe/aws/ends.ts";
 import { leaseTags } from "../../recipe/aws/lease.ts";
 import { tagsFor } from "../../recipe/aws/tags.ts";
 import { asked, type Cloud, type CloudVolume, declare, type Declared, emptyCloud, ofAws, only } from "./aws-cloud.ts";
-import { shipped, shippedExperiment } from "./aws-shipped.ts";
+import { shipped, shippedExperiment, type Values } from "./aws-shipped.ts";
 
 const now = new Date("2026-11-27T12:00:30Z");
 const demo = () => shippedExperiment("aws-demo");
@@ -181,7 +182,7 @@ describe("a run that is finished and safe here", () => {
   const finished = { whole: true, isFinished: () => Promise.resolve(true) };
   const machine = { id: "i-0123456789abcdef0", tags: {} };
 
-  it.each<[string, object, Cloud]>([
+  it.each<[string, Values, Cloud]>([
     ["after-training", { teardown: "after-training" }, emptyCloud],
     ["nothing to serve", { serve: { enabled: false } }, withVolume({})],
   ])("%s: keeps the volume alone, and says that no machine is wanted", async (_what, changes, there) => {
@@ -193,7 +194,7 @@ describe("a run that is finished and safe here", () => {
     expect(violations(ofAws(all))).toEqual([]);
   });
 
-  it.each<[string, object, Cloud, boolean]>([
+  it.each<[string, Values, Cloud, boolean]>([
     ["to be served", {}, emptyCloud, true],
     ["with a machine that runs", { serve: { enabled: false } }, { ...emptyCloud, machines: [machine] }, true],
     ["of another config", { serve: { enabled: false } }, emptyCloud, false],
@@ -203,6 +204,24 @@ describe("a run that is finished and safe here", () => {
     expect(only(all, "Instance")).toBeDefined();
     const job = all.find(({ type }) => type === "tuneup-host:index:SftJob");
     expect(job?.inputs["host"]).not.toHaveProperty("resting");
+  });
+});
+
+describe("what the machine is told at its start", () => {
+  const told = async (changes: Values): Promise<string> => {
+    const { inputs } = only(await declare(shippedExperiment("aws-demo", changes)), "Instance");
+    return String(inputs["userData"]);
+  };
+
+  it("is which volume is its own, when its lease ends, and what else ends it", async () => {
+    expect(await told({})).toContain("Amazon_Elastic_Block_Store_vol0123456789abcdef0");
+    expect(await told({})).toContain(`/lease ${leaseFile} ${4 * 3600}`);
+    expect(await told({})).not.toContain("tuneup-after-idle.timer");
+    expect(await told({ teardown: "after-idle" })).toContain("tuneup-after-idle.timer");
+    const ends = await told({ teardown: "after-training" });
+    expect(ends).toContain("tuneup-after-training.timer");
+    // More than that EC2 does not take, in base64 and without.
+    expect(Buffer.byteLength(ends)).toBeLessThan(16_384);
   });
 });
 

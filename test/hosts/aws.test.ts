@@ -94,6 +94,8 @@ describe.skipIf(!hasSshd)("the way to a machine", () => {
     try {
       expect(host.isHere).toBe(false);
       expect((await host.run("preflight", {})).cores).toBeGreaterThan(0);
+      await host.noteSafe?.("demo-0123456789ab");
+      expect(await readFile(join(aws.folder, "data/ends/safe"), "utf8")).toBe("demo-0123456789ab\n");
       const port = Number(new URL(process.env["AWS_ENDPOINT_URL"]!).port);
       const tunnel = await host.tunnel(port);
       expect(aws.admitted).toHaveLength(2);

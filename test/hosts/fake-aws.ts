@@ -39,6 +39,8 @@ export interface FakeAws {
   readonly own: string;
   machines: FakeMachine[];
   resources: FakeResource[];
+  /** Answers to other actions of EC2, by their names: what is inside the answer's element. */
+  readonly answers: Map<string, string>;
   /** Machines that SSM knows. */
   readonly online: Set<string>;
   readonly consoles: Map<string, string>;
@@ -73,7 +75,12 @@ export async function fakeAws(): Promise<FakeAws> {
   await makeSshd(folder, own);
   const fake: Omit<FakeAws, "remove"> = {
     ...{ folder, own, machines: [], resources: [], actions: [], admitted: [] },
-    ...{ online: new Set<string>(), consoles: new Map<string, string>(), refusals: new Map() },
+    ...{
+      online: new Set<string>(),
+      consoles: new Map<string, string>(),
+      refusals: new Map(),
+      answers: new Map<string, string>(),
+    },
     calls: async () => (await readFile(join(folder, "calls"), "utf8").catch(() => "")).split("\n").filter(Boolean),
     refuse: (words) =>
       words === undefined ? rm(join(folder, "refusal"), { force: true }) : writeFile(join(folder, "refusal"), words),
@@ -179,10 +186,12 @@ function xmlAnswer(fake: Omit<FakeAws, "remove">, action: string, form: URLSearc
     const said = Buffer.from(fake.consoles.get(form.get("InstanceId") ?? "") ?? "").toString("base64");
     return `<GetConsoleOutputResponse><output>${said}</output></GetConsoleOutputResponse>`;
   }
+  const given = fake.answers.get(action);
+  if (given !== undefined) return `<${action}Response>${given}</${action}Response>`;
   if (action === "DescribeInstances") {
     const stack = [1, 2].find((index) => form.get(`Filter.${index}.Name`) === "tag:tuneup:stack");
     const wanted = form.get(`Filter.${stack ?? 0}.Value.1`);
-    const items = fake.machines.filter((machine) => machine.stack === wanted).map(machineXml);
+    const items = fake.machines.filter((machine) => stack === undefined || machine.stack === wanted).map(machineXml);
     const set = items.map((item) => `<item><instancesSet>${item}</instancesSet></item>`).join("");
     return `<DescribeInstancesResponse><reservationSet>${set}</reservationSet></DescribeInstancesResponse>`;
   }

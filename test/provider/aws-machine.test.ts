@@ -43,17 +43,15 @@ describe("a machine that ended", () => {
   it.each(["SftJob", "RunCompletion"])("leaves %s in the state, with the reason of its end", async (kind) => {
     end();
     const olds = kind === "SftJob" ? made : { ...made, endpoint: false, artifact: "/a" };
-    const { id: known, props } = await provider.read("exp-0123456789ab", urn(kind), olds);
-    expect(known).toBe("exp-0123456789ab");
+    const read = await provider.read("exp-0123456789ab", urn(kind), olds);
     const state = `ended: The machine of exp in us-east-1 (${id}) ended: its lease is over.`;
-    expect(props).toMatchObject({ run: job.run, state });
+    expect(read).toMatchObject({ id: "exp-0123456789ab", props: { run: job.run, state } });
   });
 
   it("is made good by the next update that has one, and only by that", async () => {
     const ended = { ...made, state: "ended: x" };
     expect(await diff(ended, { ...job, machine: "i-0b" })).toMatchObject({ changes: true, replaces: [] });
-    const { machine: _gone, ...without } = job;
-    expect(await diff(ended, { ...without, host: resting })).toMatchObject({ changes: false });
+    expect(await diff(ended, { ...job, machine: undefined, host: resting })).toMatchObject({ changes: false });
   });
 
   it("has nothing left to end", async () => {
@@ -80,8 +78,8 @@ describe("another machine", () => {
 
 describe("a preview without a machine", () => {
   const checked = async (kind: string, news: object) => {
-    const { failures } = await provider.check(urn(kind), {}, { host, device: "auto", ...news });
-    return failures as { property: string; reason: string }[];
+    const checked = await provider.check(urn(kind), {}, { host, device: "auto", ...news });
+    return checked.failures as { property: string; reason: string }[];
   };
   const serve = {
     ...{ engine: "huggingface", base: "auto", host: "127.0.0.1", port: 8400, requestsPerMinute: 60 },
@@ -129,8 +127,8 @@ describe("a run that is finished", () => {
   }
 
   const named = async (): Promise<string> => {
-    const { inputs } = await provider.check(urn("SftJob"), {}, { ...job, config: unknownValue });
-    return (inputs as { run: string }).run;
+    const checked = await provider.check(urn("SftJob"), {}, { ...job, config: unknownValue });
+    return (checked.inputs as { run: string }).run;
   };
 
   it("is known by its artifact on this machine, whole, and asks no cloud", async () => {
@@ -139,6 +137,9 @@ describe("a run that is finished", () => {
     aws.actions.length = 0;
     const folder = await bring(run);
     expect(await finishedRun(declared, home())).toBe(run);
+    // What the program leaves undefined does not cross the wire.
+    const sparse = { ...declared, model: { ...declared.model, adapter: undefined }, processes: undefined };
+    expect(await finishedRun(sparse, home())).toBe(run);
     expect(await finishedRun({ ...declared, train: { template: "llama3" } }, home())).toBeUndefined();
     expect(await finishedRun({ ...declared, datasets: [{ path: "/nowhere.json" }] }, home())).toBeUndefined();
     await writeFile(join(folder, "adapter_model.safetensors"), "torn");

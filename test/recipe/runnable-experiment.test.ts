@@ -3,6 +3,9 @@ import { Fault } from "../../recipe/fault.ts";
 import { readPlannableExperiment, readRunnableExperiment } from "../../recipe/runnable-experiment.ts";
 
 const sha256 = "a".repeat(64);
+/** The model below is a folder, whose needs no one knows here. */
+const machine = { instanceTypes: ["g6.xlarge"], volume: { sizeGiB: 50 } };
+
 const config = {
   model: { source: "path", id: "models/qwen", adapter: "saves/first,local-123456789abc" },
   datasets: [
@@ -39,13 +42,14 @@ describe("readRunnableExperiment", () => {
 
   it.each([
     [
-      { target: "aws", aws: { spot: true } },
+      { target: "aws", aws: { ...machine, spot: true } },
       "aws.spot: must be false: this release starts machines on demand alone. Take it out; `npx tuneup check` says what the machine costs on demand.",
     ],
     [
       {
         target: "aws",
         aws: {
+          ...machine,
           publicChat: {
             certificate: "arn:aws:acm:us-east-1:123456789012:certificate/a",
             allowedCidrs: ["203.0.113.0/24"],
@@ -54,7 +58,7 @@ describe("readRunnableExperiment", () => {
       },
       /^aws.publicChat: is not made by this release: nothing of the machine/,
     ],
-    [{ target: "aws", compute: { gpus: 2 } }, /^compute.gpus: must be 1 for the target aws, .*, got 2\./],
+    [{ target: "aws", aws: machine, compute: { gpus: 2 } }, /^compute.gpus: must be 1 for the target aws, .*, got 2\./],
     [
       { target: "aws", compute: { host: "my-gpu" } },
       /^compute.host: has no meaning for the target aws, which is a machine/,
@@ -77,9 +81,14 @@ describe("readRunnableExperiment", () => {
   });
 });
 
+it("asks for machine and disk of a model that is not bundled", () => {
+  const { faults } = readRunnableExperiment({ ...config, target: "aws" }, "/project");
+  expect(faults?.map(({ code, property }) => [code, property])).toEqual([["aws-model-unknown", "aws.instanceTypes"]]);
+});
+
 it("readPlannableExperiment lets through what aws is asked for and not given yet", () => {
-  const spot = { ...config, target: "aws", teardown: "after-idle", aws: { spot: true } };
+  const spot = { ...config, target: "aws", teardown: "after-idle", aws: { ...machine, spot: true } };
   expect(readPlannableExperiment(spot, "/project").experiment?.model.id).toBe("/project/models/qwen");
   expect(readRunnableExperiment(spot, "/project").experiment).toBeUndefined();
-  expect(readRunnableExperiment({ ...spot, aws: {} }, "/project").experiment?.target).toBe("aws");
+  expect(readRunnableExperiment({ ...spot, aws: machine }, "/project").experiment?.target).toBe("aws");
 });

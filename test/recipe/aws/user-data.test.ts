@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,6 +23,8 @@ beforeEach(async () => {
   await mkdir(join(folder, "bin"));
   // Mounting needs root, and power off would be kept in mind.
   await Promise.all([standIn("mount"), standIn("mountpoint", 1), standIn("systemctl"), standIn("chown")]);
+  // It writes the time into the head of the file system, also where nothing grows.
+  await standIn("resize2fs");
   await writeFile(join(folder, "mount-volume"), mountScript);
   await writeFile(join(folder, "lease"), leaseScript);
 });
@@ -72,6 +74,30 @@ describe.skipIf(!tools)("mount-volume", () => {
     ]);
     expect((await done()).filter((line) => line.startsWith("mount "))).toHaveLength(2);
     expect(await done()).toContain(`chown ubuntu: ${folder}/data`);
+  });
+
+  it("grows the file system of a volume that grew, and keeps what is in it", async () => {
+    await blank();
+    await rm(join(folder, "bin/resize2fs"));
+    await mount();
+    const blocks = async () => {
+      const { stdout } = await execa("/usr/sbin/dumpe2fs", ["-h", device]);
+      return Number(/^Block count:\s+(\d+)$/m.exec(stdout)?.[1]) * Number(/^Block size:\s+(\d+)$/m.exec(stdout)?.[1]);
+    };
+    expect(await blocks()).toBe(64 * 2 ** 20);
+    await truncate(device, 96 * 2 ** 20);
+    const { all, exitCode } = await mount();
+    expect(all).not.toMatch(/could not be grown/);
+    expect([exitCode, await blocks()]).toEqual([0, 96 * 2 ** 20]);
+  });
+
+  it("goes on with a file system that can't be grown, and says so", async () => {
+    await blank();
+    await mount();
+    await standIn("resize2fs", 1);
+    const { all, exitCode } = await mount();
+    expect(all).toMatch(/could not be grown to its volume; it is used as it is\.\n.*is mounted at/);
+    expect(exitCode).toBe(0);
   });
 
   it.each<[string, () => Promise<unknown>, RegExp]>([

@@ -1,0 +1,92 @@
+import { instanceTypes } from "./instance-types.ts";
+import { monthHours, otherPrices } from "./prices.ts";
+import { type Tags, tagNames } from "./tags.ts";
+
+/** A resource in AWS, with what decides its price where it has one. */
+export interface Found {
+  /** Its whole name, such as arn:aws:ec2:us-east-1:123456789012:volume/vol-0a1b2c3d4e5f67890. */
+  readonly arn: string;
+  readonly tags: Tags;
+  /** Of a machine that runs or starts. */
+  readonly instanceType?: string | undefined;
+  /** Of a volume. */
+  readonly sizeGiB?: number | undefined;
+  readonly volumeType?: string | undefined;
+  /** Of an interface endpoint: in so many zones. */
+  readonly zones?: number | undefined;
+}
+
+/** A resource that no stack owns. */
+export interface Orphan {
+  /** Such as `ec2 volume`. */
+  readonly kind: string;
+  readonly id: string;
+  readonly arn: string;
+  /** The stack that made it, by its tag. */
+  readonly stack: string;
+  /** US dollars for a month if it is left; null where the tables here have no price for it. */
+  readonly usdMonth: number | null;
+}
+
+/**
+ * Those of the resources that no stack owns: what a stack owns has its id or whole name in the stack's state. The dearest first. `states`: the texts
+ * of all states.
+ */
+export function orphansOf(found: readonly Found[], states: readonly string[]): Orphan[] {
+  const isOwned = (name: string): boolean => states.some((state) => state.includes(JSON.stringify(name)));
+  return found
+    .filter(({ arn }) => !isOwned(arn) && !isOwned(idOf(arn)))
+    .map((one) => ({
+      ...{ kind: kindOf(one.arn), id: idOf(one.arn), arn: one.arn },
+      ...{ stack: one.tags[tagNames.stack] ?? "-", usdMonth: priceOf(one) },
+    }))
+    .sort((a, b) => (b.usdMonth ?? Infinity) - (a.usdMonth ?? Infinity) || a.arn.localeCompare(b.arn));
+}
+
+/** `arn:partition:service:region:account:type/id`, and for some services without the type. */
+function partsOf(arn: string): { readonly service: string; readonly name: string } {
+  const [, , service = "", , , ...rest] = arn.split(":");
+  return { service, name: rest.join(":") };
+}
+
+/** The id by which its service knows it. */
+export function idOf(arn: string): string {
+  const { name } = partsOf(arn);
+  return name.slice(name.lastIndexOf("/") + 1);
+}
+
+/** Service and type, such as `ec2 volume`. */
+export function kindOf(arn: string): string {
+  const { service, name } = partsOf(arn);
+  return name.includes("/") ? `${service} ${name.slice(0, name.indexOf("/"))}` : service;
+}
+
+const { volumeGiBMonth, natGatewayHour, publicAddressHour, loadBalancerHour, endpointHour, controlPlaneHour } =
+  otherPrices;
+
+/** Kinds that are billed by the hour, each its whole price. */
+const hourly: Readonly<Record<string, number>> = {
+  "ec2 natgateway": natGatewayHour,
+  "ec2 elastic-ip": publicAddressHour,
+  "elasticloadbalancing loadbalancer": loadBalancerHour,
+  "eks cluster": controlPlaneHour,
+};
+
+/** Kinds that cost by what is in them or done with them. */
+const unknown = ["s3", "kms key", "logs", "secretsmanager", "ec2 snapshot"];
+
+function priceOf({ arn, instanceType, sizeGiB, volumeType, zones }: Found): number | null {
+  const kind = kindOf(arn);
+  if (kind === "ec2 instance") {
+    if (instanceType === undefined) return 0;
+    const type = instanceTypes.find(({ name }) => name === instanceType);
+    return type === undefined ? null : type.usdPerHour * monthHours;
+  }
+  if (kind === "ec2 volume") {
+    const price = (volumeGiBMonth as Readonly<Record<string, number>>)[volumeType ?? ""];
+    return price === undefined || sizeGiB === undefined ? null : sizeGiB * price;
+  }
+  if (kind === "ec2 vpc-endpoint") return (zones ?? 0) * endpointHour * monthHours;
+  if (unknown.some((name) => kind === name || kind.startsWith(`${name} `))) return null;
+  return (hourly[kind] ?? 0) * monthHours;
+}
