@@ -11,7 +11,13 @@ start() {
   [ -f "$unit" ] || { echo "Failed to start $1: Unit $1 not found." >&2; return 5; }
   case $1 in
   *.timer) touch "/run/timers-$1"; start "\${1%.timer}.service" ;;
-  *) sed -n 's/^ExecStart=//p' "$unit" | while read -r line; do bash -c "$line" || return $?; done ;;
+  *)
+    set -o pipefail
+    sed -n 's/^ExecStart=//p' "$unit" | while read -r line; do
+      if grep -q '^StandardOutput=journal+console' "$unit"; then bash -c "$line" | tee -a /run/console || return $?
+      else bash -c "$line" || return $?; fi
+    done
+    ;;
   esac
 }
 case $1 in

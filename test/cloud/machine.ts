@@ -60,7 +60,7 @@ export async function startMachine(userData: string, { uid, variables }: Machine
     return {
       ...{ address, inside, admit: admitter(server) },
       attach: (volumeId, disk) => inside(["bash", "-c", attachScript(volumeId, disk)]).then(() => undefined),
-      console: () => inside(["bash", "-c", "cat /var/log/cloud-init-output.log 2>/dev/null || true"]),
+      console: () => inside(["bash", "-c", "cat /var/log/cloud-init-output.log /run/console 2>/dev/null || true"]),
       isOff: () => existsSync(join(folder, "poweroff")),
       later: async (seconds) => {
         const run = `systemctl start "\${timer%.timer}.service"`;

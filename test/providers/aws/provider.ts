@@ -82,7 +82,7 @@ export class AwsProvider implements Provider {
     const isImport = Object.keys(inputs).length === 0;
     const kept = isImport
       ? importedInputs(kind, live)
-      : Object.fromEntries(Object.keys(plain).map((key) => [key, key in live ? live[key] : plain[key]]));
+      : Object.fromEntries(Object.keys(plain).map((key) => [key, isTold(live, key) ? live[key] : plain[key]]));
     const marked = markedLike(kept, inputs) as Wire;
     return { id, outputs: outputsOf(id, marked, live), inputs: toWire(marked) };
   }
@@ -122,7 +122,22 @@ export class AwsProvider implements Provider {
 
 /** Outputs: what was said, what is live beside it, the tags once more. */
 function outputsOf(id: string, inputs: Wire, live: Wire): Wire {
-  return toWire({ ...live, ...inputs, id, ...(inputs["tags"] === undefined ? {} : { tagsAll: inputs["tags"] }) });
+  const said = Object.entries(inputs).map(([key, value]) => {
+    const more = live[key];
+    // AWS knows more of a disk than was said, such as its id.
+    return [key, isBag(more) && isBag(value) && key !== "tags" ? { ...more, ...value } : value];
+  });
+  return toWire({
+    ...live,
+    ...(Object.fromEntries(said) as Wire),
+    id,
+    ...(inputs["tags"] === undefined ? {} : { tagsAll: inputs["tags"] }),
+  });
+}
+
+/** Is a key's live value the whole of what an input says? Of a bag it is a part, but for tags. */
+function isTold(live: Wire, key: string): boolean {
+  return key in live && (key === "tags" || !isBag(live[key]));
 }
 
 function importedInputs(kind: Kind, live: Wire): Wire {

@@ -1,4 +1,9 @@
-import type { _InstanceType as InstanceType, RunInstancesCommandInput, VolumeType } from "@aws-sdk/client-ec2";
+import type {
+  _InstanceType as InstanceType,
+  Instance,
+  RunInstancesCommandInput,
+  VolumeType,
+} from "@aws-sdk/client-ec2";
 import type * as ebsTypes from "@pulumi/aws/ebs/index.js";
 import type * as ec2Types from "@pulumi/aws/ec2/index.js";
 import type { Unwrap } from "@pulumi/pulumi";
@@ -82,6 +87,7 @@ export const instance = kind<ec2Types.InstanceArgs>({
       ami: given(live.ImageId, "ImageId"),
       tags: tagBag(live.Tags),
       instanceState: state,
+      rootBlockDevice: { volumeId: rootOf(live) },
       privateIp: live.PrivateIpAddress ?? "",
     };
   },
@@ -112,10 +118,14 @@ export const instance = kind<ec2Types.InstanceArgs>({
   },
 });
 
+function rootOf({ BlockDeviceMappings = [], RootDeviceName }: Instance): string | undefined {
+  return BlockDeviceMappings.find(({ DeviceName }) => DeviceName === RootDeviceName)?.Ebs?.VolumeId;
+}
+
 /** Of a root disk only the tags change here: of the rest, some would be modified and some make another machine. */
 async function retagRoot(aws: Clients, id: string, { rootBlockDevice: root }: InstanceInputs): Promise<void> {
   const live = await instanceOf(aws, id);
-  const disk = live?.BlockDeviceMappings?.find(({ DeviceName }) => DeviceName === live.RootDeviceName)?.Ebs?.VolumeId;
+  const disk = live === undefined ? undefined : rootOf(live);
   if (disk !== undefined) await aws.ec2.createTags({ Resources: [disk], Tags: tagList(root?.tags) });
 }
 
