@@ -1,5 +1,6 @@
 import type { CheckFinding } from "../recipe/check-report.ts";
-import { type Memory, memoryOf, tightShare } from "../recipe/estimates/memory.ts";
+import { memoryOf, tightShare } from "../recipe/estimates/memory.ts";
+import type { Memory } from "../recipe/estimates/memory-terms.ts";
 import type { ModelShape } from "../recipe/estimates/model-config.ts";
 import { parametersOf } from "../recipe/estimates/parameters.ts";
 import { proposalsFor } from "../recipe/estimates/proposals.ts";
@@ -20,7 +21,7 @@ export function memoryFindings(
   const limit = hardware.memoryBytes;
   const needs = `training needs ${gigabytes(memory.total)} (${partsOf(memory)})`;
   const base = { area: "memory", figure: Math.round(memory.total), unit: "bytes", basis } as const;
-  const model = `${billions(parametersOf(shape).total)} parameters, ${billions(training.trained)} trained`;
+  const model = `${billions(parametersOf(shape).total)} parameters, ${billions(training.trained)} trained${sharedBy(training)}`;
   if (limit === undefined) return [{ ...base, level: "ok", code: "memory-unlimited", message: `${model}: ${needs}.` }];
   const limited = { ...base, limit: Math.round(limit) };
   const has = `${hardware.name} has ${gigabytes(limit)} (${hardware.basis})`;
@@ -44,6 +45,11 @@ export function memoryFindings(
     return [{ ...limited, level: "warning", code: "memory-tight", property, message, next }];
   }
   return [{ ...limited, level: "ok", code: "memory-fits", message: `${model}: ${needs}; ${has}.` }];
+}
+
+/** How several cards share it. */
+function sharedBy({ zero, gpus }: Training): string {
+  return zero === 0 || gpus === 1 ? "" : `, ZeRO-${zero} over ${gpus} cards`;
 }
 
 function partsOf({ weights, gradients, optimizer, activations, logits, fixed }: Memory): string {

@@ -47,6 +47,19 @@ export function podLost(what: string): Fault {
   });
 }
 
+/** The agent knows a data directory alone: a disk that is too full is the volume here. Everything else stays as it was thrown. */
+export function onVolume(thrown: unknown): unknown {
+  if (!(thrown instanceof Fault) || thrown.code !== "disk-full") return thrown;
+  return new Fault(
+    {
+      ...thrown.toFacts(),
+      property: "kubernetes.volume.size",
+      next: "Free some space on the volume (`npx tuneup down EXPERIMENT --purge` deletes an experiment's data), or set a larger size, which its storage class has to allow (allowVolumeExpansion).",
+    },
+    { cause: thrown },
+  );
+}
+
 /** A context that the kubeconfig does not have. */
 export function contextUnknown(given: string | undefined, known: readonly string[], file: string): Fault {
   const names = known.length === 0 ? "It has none." : `It has ${known.join(", ")}.`;

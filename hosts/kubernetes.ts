@@ -6,6 +6,7 @@ import type { CommandOptions, Freight, Host, Tunnel } from "./host.ts";
 import { AgentPod } from "./kubernetes-agent-pod.ts";
 import { Cluster } from "./kubernetes-cluster.ts";
 import { EndpointPods } from "./kubernetes-endpoint.ts";
+import { onVolume } from "./kubernetes-faults.ts";
 import { insist } from "./kubernetes-insist.ts";
 import { PodLink } from "./kubernetes-link.ts";
 import { stopPodRun, waitForPodRun } from "./kubernetes-run.ts";
@@ -54,6 +55,7 @@ export class KubernetesHost implements Host {
   readonly #endpoints = new Map<string | undefined, EndpointPods>();
   readonly #special: Special;
   #isLeft = false;
+  #isClaimed = false;
 
   /** `openKubernetes` is how one is had. */
   constructor(cluster: Cluster, spec: KubernetesHostSpec, timing: KubernetesTiming) {
@@ -81,11 +83,15 @@ export class KubernetesHost implements Host {
     const special = this.#special[command] as
       | ((input: Omit<CommandInput<N>, "dataDirectory">, options: CommandOptions) => Promise<CommandOutput<N>>)
       | undefined;
-    if (command !== "preflight" && (await this.#claim(options)) === undefined) {
+    if (command !== "preflight" && !(await this.#hasClaim(options))) {
       if (command in nothing) return nothing[command] as CommandOutput<N>;
       throw this.#claimMissing();
     }
-    return special === undefined ? this.#agent.run(command, input, options) : special(input, options);
+    try {
+      return await (special === undefined ? this.#agent.run(command, input, options) : special(input, options));
+    } catch (thrown) {
+      throw onVolume(thrown);
+    }
   }
 
   put(path: string, options?: CommandOptions): Promise<string> {
@@ -169,6 +175,12 @@ export class KubernetesHost implements Host {
     const pods = known ?? new EndpointPods(this.#cluster, this.#spec, this.#timing, experiment);
     this.#endpoints.set(experiment, pods);
     return pods;
+  }
+
+  /** Asked until it is there: no command of this process deletes it. */
+  async #hasClaim(options: CommandOptions): Promise<boolean> {
+    this.#isClaimed ||= (await this.#claim(options)) !== undefined;
+    return this.#isClaimed;
   }
 
   #claim(options: CommandOptions): Promise<V1PersistentVolumeClaim | undefined> {

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { awsConfig } from "./aws/config.ts";
 import { provisionOf } from "./aws/provision.ts";
 import type { DatasetSource } from "./experiment-schema.ts";
+import { withZeroStage } from "./estimates/zero.ts";
 import { type Experiment, readExperiment } from "./experiment.ts";
 import { Fault, type FaultFacts } from "./fault.ts";
 import { trainsOnOneCard } from "./target.ts";
@@ -24,7 +25,7 @@ export function readPlannableExperiment(config: Readonly<Record<string, unknown>
   const { experiment, faults } = readExperiment(config);
   if (experiment === undefined) return { faults };
   const impossible = unfitForTarget(experiment);
-  return impossible.length > 0 ? { faults: impossible } : { experiment: withPaths(experiment, folder) };
+  return impossible.length > 0 ? { faults: impossible } : { experiment: withZeroStage(withPaths(experiment, folder)) };
 }
 
 /** What `tuneup check` gives a price for and this release does not start. */

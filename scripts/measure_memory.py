@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from memory_settings import HELD_OUT, SELF_TEST, SETTINGS, SHAPES
+from memory_settings import HELD_OUT, SELF_TEST, SETTINGS, SEVERAL, SHAPES
 
 
 def make_model(folder, shape, device):
@@ -102,8 +102,11 @@ def train(chosen, work, out):
     from llamafactory.train.tuner import run_exp
 
     on_gpu = chosen["shape"] != "tiny"
-    lock = open(work / "gpu.lock", "w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    leads = os.environ.get("RANK", "0") == "0"
+    if leads:
+        # The others wait for it where they meet.
+        lock = open(work / "gpu.lock", "w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
     imported = time.monotonic()
     cuda = torch.cuda
     facts = {}
@@ -147,6 +150,8 @@ def train(chosen, work, out):
             finish()
 
     def finish():
+        if not leads:
+            os._exit(0)
         facts["importSeconds"] = round(imported - begun, 1)
         with open(out, "a", encoding="utf-8") as lines:
             lines.write(json.dumps({**chosen, **facts}) + "\n")
@@ -194,7 +199,9 @@ def measure(out, work, chosen, seconds):
     while live or (waiting and time.monotonic() < end):
         while len(live) < 2 and waiting and time.monotonic() < end:
             number, _ = waiting.pop(0)
-            words = [sys.executable, __file__, str(out), str(work), "--one", json.dumps(chosen[number])]
+            cards = chosen[number].get("cards", 1)
+            launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={cards}"] if cards > 1 else []
+            words = [sys.executable, *launcher, __file__, str(out), str(work), "--one", json.dumps(chosen[number])]
             log = open(work / f"setting-{number}.log", "w")
             live.append((number, subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT), time.monotonic()))
         time.sleep(0.2)
@@ -215,7 +222,8 @@ def main():
     parser.add_argument("work", type=Path, nargs="?", default=Path("measure"))
     parser.add_argument("--one", help="internal: one setting as JSON")
     parser.add_argument("--make", help="internal: a shape whose weights to make")
-    parser.add_argument("--only", help="numbers of settings, with commas between, or held-out")
+    parser.add_argument("--only", help="numbers of settings, with commas between; held-out; or several: those on two cards")
+    parser.add_argument("--cards", type=int, help="with several: on so many cards instead")
     parser.add_argument("--seconds", type=float, default=3600, help="begin no setting after that")
     parser.add_argument("--self-test", action="store_true")
     options = parser.parse_args()
@@ -226,6 +234,8 @@ def main():
     chosen = [SELF_TEST] if options.self_test else SETTINGS
     if options.only == "held-out":
         chosen = HELD_OUT
+    elif options.only == "several":
+        chosen = [{**each, "cards": options.cards or each["cards"]} for each in SEVERAL]
     elif options.only:
         chosen = [SETTINGS[int(number)] for number in options.only.split(",")]
     options.work.mkdir(parents=True, exist_ok=True)
@@ -252,7 +262,7 @@ def versions():
         except PackageNotFoundError:
             return None
 
-    names = ["torch", "llamafactory", "transformers", "peft", "trl", "accelerate", "liger-kernel", "bitsandbytes"]
+    names = ["torch", "llamafactory", "transformers", "peft", "trl", "accelerate", "liger-kernel", "bitsandbytes", "deepspeed"]
     return {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(), **{name: of(name) for name in names}}
 
 

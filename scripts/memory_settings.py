@@ -1,5 +1,8 @@
 """The shapes and settings that scripts/measure_memory.py measures. Shapes are those of the published config.json."""
 
+import json
+from pathlib import Path
+
 
 def shape(kind, hidden, intermediate, layers, heads, keys, vocabulary, tied=False, **more):
     return {
@@ -95,4 +98,31 @@ HELD_OUT = [
     setting(1, 1024, shape="Qwen2.5-3B", quantization_bit=8),
 ]
 SETTINGS = [*FITTED, *HELD_OUT]
+EXAMPLES = Path(__file__).parent.parent / "test/fixtures/llamafactory-examples/deepspeed"
+
+
+def zero(stage):
+    """DeepSpeed's config of a ZeRO stage, as LLaMA-Factory has it."""
+    return {"deepspeed": json.loads((EXAMPLES / f"ds_z{stage}_config.json").read_text(encoding="utf-8"))}
+
+
+def together(batch, cutoff, cards=2, **more):
+    """The same on several cards, which torchrun gives a process each."""
+    return {**setting(batch, cutoff, **more), "cards": cards}
+
+
+FULL = {"finetuning_type": "full"}
+# Estimated before they were measured, on two cards.
+SEVERAL = [
+    together(1, 1024, shape="Qwen2.5-3B", **FULL, **zero(2)),
+    together(1, 1024, **FULL, **zero(2)),
+    together(1, 1024, **FULL, **zero(3)),
+    together(4, 1024, shape="Qwen2.5-3B", **FULL, **zero(3)),
+    together(1, 1024, shape="Qwen2.5-3B", **FULL),
+    together(1, 1024, **zero(3)),
+    together(1, 1024, shape="Qwen2.5-3B", **FULL, **zero(3)),
+    together(1, 1024, **zero(2)),
+    together(1, 1024),
+    together(4, 1024, shape="Qwen2.5-3B", **FULL, **LIGER, **zero(2)),
+]
 SELF_TEST = setting(2, 256, shape="tiny")

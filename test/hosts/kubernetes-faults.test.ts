@@ -4,6 +4,8 @@ import { join } from "node:path";
 import type { V1Node } from "@kubernetes/client-node";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { connect } from "../../hosts/connect.ts";
+import { onVolume } from "../../hosts/kubernetes-faults.ts";
+import { Fault } from "../../recipe/fault.ts";
 import { FakeCluster } from "./fake-cluster.ts";
 import { unschedulable, waitingFor } from "./fake-objects.ts";
 
@@ -158,5 +160,32 @@ describe("preflight", () => {
     });
     expect(facts.libc).toMatch(/glibc/);
     expect(facts.cores).toBe(4);
+  });
+});
+
+describe("a volume that is too full", () => {
+  const facts = {
+    code: "disk-full",
+    property: "storage.dataDirectory",
+    message: "The disk is too full for this run, and 2.1 MB are free at /data/runs/r.",
+    next: "Free some space there, or set `tuneup:storage.dataDirectory` to a larger disk.",
+    blame: "infrastructure",
+  } as const;
+
+  it("is told by the key that says its size", () => {
+    const told = onVolume(new Fault(facts)) as Fault;
+    expect(told.toFacts()).toMatchObject({
+      ...facts,
+      property: "kubernetes.volume.size",
+      next: expect.anything() as string,
+    });
+    expect(told.next).not.toContain("dataDirectory");
+  });
+
+  it("is the only fault that is told otherwise", () => {
+    const other = new Fault({ ...facts, code: "data-directory" });
+    expect(onVolume(other)).toBe(other);
+    const bug = new Error("no space left");
+    expect(onVolume(bug)).toBe(bug);
   });
 });

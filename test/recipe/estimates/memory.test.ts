@@ -9,6 +9,7 @@ import { trainingOf } from "../../../recipe/estimates/training.ts";
 
 interface Measured {
   readonly model: string;
+  readonly gpus?: number;
   readonly batch: number;
   readonly cutoff: number;
   readonly arguments: TrainArguments;
@@ -18,7 +19,11 @@ interface Measured {
   readonly cardBytes?: number;
 }
 
-const settings = [...measured.settings, ...measured.h100.settings] as unknown as readonly Measured[];
+const settings = [
+  ...measured.settings,
+  ...measured.h100.settings,
+  ...measured.several.settings,
+] as unknown as readonly Measured[];
 const GB = 1e9;
 
 function idOf(model: string): string {
@@ -32,13 +37,11 @@ function estimate(id: string, train: TrainArguments, gpus = 1) {
 }
 
 test.each(settings.filter(({ outOfMemory }) => outOfMemory !== true))(
-  "$model batch $batch, cutoff $cutoff, $arguments: never 5 % under what was measured, at most 20 % over",
-  ({ model, batch, cutoff, arguments: given, peakBytes, trainedParameters }) => {
-    const { training, memory } = estimate(idOf(model), {
-      ...{ per_device_train_batch_size: batch, cutoff_len: cutoff },
-      ...given,
-    });
-    expect(training.trained).toBe(trainedParameters);
+  "$model batch $batch, cutoff $cutoff, $arguments ($gpus): never 5 % under what was measured, at most 20 % over",
+  ({ model, batch, cutoff, arguments: given, peakBytes, trainedParameters, gpus = 1 }) => {
+    const rows = { per_device_train_batch_size: batch, cutoff_len: cutoff };
+    const { training, memory } = estimate(idOf(model), { ...rows, ...given }, gpus);
+    if (gpus === 1) expect(training.trained).toBe(trainedParameters);
     expect(memory.total / (peakBytes ?? NaN)).toBeGreaterThanOrEqual(0.95);
     expect(memory.total / (peakBytes ?? NaN)).toBeLessThanOrEqual(1.2);
   },
