@@ -28,23 +28,27 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const { Display } = await import("../display.ts");
   const { openStack } = await import("../stack.ts");
   const { withDisplay } = await import("../update.ts");
-  const { homeBeside, onHost, stackFile } = await import("../project.ts");
+  const { homeBeside, hostSpecFor, onHost, stackFile } = await import("../project.ts");
   const { requireSafe } = await import("../unsafe-artifacts.ts");
   const { interruptSignal } = await import("../interrupt.ts");
   const { rm } = await import("node:fs/promises");
   await stackFile(experiment);
   if (purge && !yes) await confirm(experiment);
   const signal = interruptSignal();
+  const spec = await hostSpecFor(experiment);
+  const aws = spec.kind === "aws" ? await import("../down-aws.ts") : undefined;
   await onHost(experiment, async (host) => {
+    const downing = { experiment, purge, discard };
+    await aws?.requireSeen(host, downing);
     const discarded = discard || (await requireSafe(host, { experiment, all: purge, signal })) === "discard";
     const display = new Display();
     const stack = await openStack(experiment, (line) => display.say(line), signal);
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
     await withDisplay((options) => stack.destroy(options), display, say("down.interrupting"), signal);
-    // The machine went with the rest: what it had lies on a volume that nobody can look into now.
-    if ((await host.isUp?.()) === false) {
-      process.stdout.write(`${say(purge ? "down.volume.purge" : "down.volume", { experiment })}\n`);
+    if (aws !== undefined && spec.kind === "aws") {
+      // Its machine is gone with the stack: nobody is there to be asked.
+      for (const line of await aws.afterDown(spec, downing)) process.stdout.write(`${line}\n`);
       return;
     }
     if (purge) {
