@@ -17,6 +17,7 @@ function group(name: string, patience: number, warm: boolean): TestProjectInline
 }
 
 const cluster = group("cluster", 30 * minute, true);
+const cloud = group("cloud", 15 * minute, true);
 
 export default defineConfig({
   test: {
@@ -34,7 +35,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/{engine,faults,browser,e2e,cluster}/**"],
+          exclude: ["test/{engine,faults,browser,e2e,cluster,cloud}/**"],
           testTimeout: minute,
           hookTimeout: minute,
         },
@@ -45,6 +46,7 @@ export default defineConfig({
       group("e2e", 30 * minute, true),
       // Last: its programs are built meanwhile, and a cluster beside engines would be short of cores.
       { ...cluster, test: { ...cluster.test, sequence: { groupOrder: 1 } } },
+      { ...cloud, test: { ...cloud.test, sequence: { groupOrder: 1 } } },
     ],
   },
 });

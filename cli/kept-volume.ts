@@ -2,8 +2,27 @@ import { awsCalls, type Ec2Volume } from "../hosts/aws-clients.ts";
 import { awsTiming } from "../hosts/aws-timing.ts";
 import { dataVolume, deleteDataVolume, usdMonthOf } from "../hosts/aws-volume.ts";
 import { tableSources } from "../recipe/aws/instance-types.ts";
+import type { Host } from "../hosts/host.ts";
+import { Fault } from "../recipe/fault.ts";
 import type { AwsHostSpec } from "../recipe/host.ts";
 import { say } from "./language/say.ts";
+
+/** What `down` is to do with what an experiment has in AWS. */
+interface Downing {
+  readonly experiment: string;
+  readonly purge: boolean;
+  readonly discard: boolean;
+}
+
+/** Throws Fault `purge-unseen` where a volume is to be deleted and no machine is there that could tell what lies on it alone. */
+export async function requireSeen(host: Host, { experiment, purge, discard }: Downing): Promise<void> {
+  if (!purge || discard || (await host.isUp?.()) !== false) return;
+  throw new Fault({
+    code: "purge-unseen",
+    message: `No machine of ${experiment} runs, so nobody can tell whether what its runs left lies on the volume alone.`,
+    next: `\`npx tuneup down ${experiment} --purge --discard\` deletes the volume all the same.`,
+  });
+}
 
 /** What becomes of the volume. */
 interface Choice {

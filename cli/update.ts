@@ -1,4 +1,5 @@
 import { CommandError, ConcurrentUpdateError, type EngineEvent } from "@pulumi/pulumi/automation/index.js";
+import { refusalFault } from "../recipe/aws/refusals.ts";
 import { Fault } from "../recipe/fault.ts";
 import type { Display } from "./display.ts";
 
@@ -60,8 +61,10 @@ export function told(thrown: unknown, errors: readonly string[] = []): unknown {
 
 /** What is worth telling of the engine's errors: that the update failed is known from them. */
 function sentencesOf(errors: readonly string[]): string[] {
-  const told = errors.map(plain);
-  const telling = told.filter((sentence) => !/^(update|preview|refresh|destroy) failed$/.test(sentence));
+  // Several resources may fail for one reason.
+  const told = [...new Set(errors.map((error) => refusalFault(error)?.sentence ?? plain(error)))];
+  const known = /^(update|preview|refresh|destroy) failed$|^failed to run remediation: context canceled$/;
+  const telling = told.filter((sentence) => !known.test(sentence));
   return telling.length > 0 ? telling : told;
 }
 

@@ -7,6 +7,7 @@ import { getSubnets } from "@pulumi/aws/ec2/getSubnets.js";
 import { getVpc } from "@pulumi/aws/ec2/getVpc.js";
 import { getParameter } from "@pulumi/aws/ssm/getParameter.js";
 import type { AwsConfig } from "../recipe/aws/config.ts";
+import { refusalFault, refusalIn } from "../recipe/aws/refusals.ts";
 import { ownTags, tagNames, type Tags } from "../recipe/aws/tags.ts";
 
 /** The data volume of a stack, as AWS has it. */
@@ -138,7 +139,10 @@ async function told<T>(what: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (thrown) {
-    const why = reasonOf(thrown instanceof Error ? thrown.message : String(thrown));
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    const refused = refusalFault(message);
+    if (refused !== undefined && refused.code !== "aws-refused") throw new RunError(`tuneup:${refused.sentence}`);
+    const why = reasonOf(message);
     throw new RunError(
       `AWS did not tell ${what}: ${why} Check credentials and region (\`aws sts get-caller-identity\`); docs/aws.md says what they must allow.`,
     );
@@ -150,6 +154,8 @@ const longest = 400;
 
 /** Of an invoke's error, what AWS said: the engine and the provider put their frames around it, over several lines. */
 function reasonOf(message: string): string {
+  const refusal = refusalIn(message);
+  if (refusal !== undefined) return `${refusal.code}: ${refusal.said}`;
   const said = message
     .replace(/^[^]*?returned an error: /, "")
     .replace(/^invoking \S+: /, "")

@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = `${root}node_modules/.bin`;
 const environment = { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` };
 
-const testGroups = ["unit", "browser", "engine", "faults", "e2e", "cluster"];
+const testGroups = ["unit", "browser", "engine", "faults", "e2e", "cluster", "cloud"];
 
 /** Runs a program to its end on our terminal; its exit code, 1 where a signal ended it. */
 async function run(command: string, words: readonly string[]): Promise<number> {

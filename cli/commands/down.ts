@@ -38,18 +38,19 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const spec = await hostSpecFor(experiment);
   const display = new Display();
   const open = () => openStack(experiment, "down", (line) => display.say(line), signal);
+  const kept = spec.kind === "aws" ? await import("../kept-volume.ts") : undefined;
   await onHost(experiment, async (host) => {
     // That ends a machine that a killed `up` left, which has nothing that could be asked and would be waited for.
-    const opened = spec.kind === "aws" ? await open() : undefined;
+    const opened = kept === undefined ? undefined : await open();
+    await kept?.requireSeen(host, { experiment, purge, discard });
     const discarded = discard || (await requireSafe(host, { experiment, all: purge, signal })) === "discard";
     const stack = opened ?? (await open());
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
     await withDisplay((options) => stack.destroy(options), display, say("down.interrupting"), signal);
     // The machine went with the rest: what it had lies on a volume that nobody can look into now.
-    if (spec.kind === "aws") {
-      const { settleVolume } = await import("../kept-volume.ts");
-      process.stdout.write(`${await settleVolume(spec, { purge, signal })}\n`);
+    if (kept !== undefined && spec.kind === "aws") {
+      process.stdout.write(`${await kept.settleVolume(spec, { purge, signal })}\n`);
       return;
     }
     if (purge) {

@@ -56,7 +56,9 @@ interface Update {
 /** The closing page: both models' answers where something is new, where everything is, what to type next. */
 async function close(experiment: string, host: Host, { outputs, changed }: Update, signal: AbortSignal): Promise<void> {
   const { reachEndpoint } = await import("../reach-endpoint.ts");
-  const usage = host.run("usage", { experiment }, { signal });
+  // A machine that has ended is none to be asked, and no other is made for that.
+  const isThere = (await host.isUp?.()) !== false;
+  const usage = isThere ? host.run("usage", { experiment }, { signal }) : Promise.resolve(undefined);
   // What fails first is told; this one is asked meanwhile.
   usage.catch(() => undefined);
   const artifact = outputs["artifact"]?.value as string | undefined;
@@ -148,7 +150,8 @@ function printRows(rows: readonly Row[]): void {
   process.stdout.write(`\n${rows.map(([title, text]) => `${padColumns(title, 12)} ${text}`).join("\n")}\n`);
 }
 
-async function printUsage(usage: CommandOutput<"usage">, host: Host): Promise<void> {
+async function printUsage(usage: CommandOutput<"usage"> | undefined, host: Host): Promise<void> {
+  if (usage === undefined) return;
   const { usageLines } = await import("../../recipe/usage.ts");
   const { dataDirectory: folder, description } = host;
   const where = host.isHere ? say("up.onDisk", { folder }) : say("up.onDisk.remote", { folder, host: description });

@@ -1,20 +1,25 @@
 import { count, percent } from "../../checks/datasets/findings.ts";
 import type { TokenReport } from "../../checks/datasets/report.ts";
 import { type Bar, histogramOf } from "../../recipe/dataset-statistics.ts";
+import { findingTexts } from "../language/findings.ts";
+import { languageOf } from "../language/locale.ts";
+import { inChinese } from "../language/phrases.ts";
+import { say } from "../language/say.ts";
 import type { Examined } from "./examine.ts";
 
-/** The report as one HTML file that loads nothing. At most one row of the data is in it. */
+/** The report as one HTML file that loads nothing, in the user's language. At most one row of the data is in it. */
 export function dataPage(examined: Examined): string {
   const { name, report } = examined;
+  const title = escape(say("data.title", { name }));
   return `<!doctype html>
-<html lang="en">
+<html lang="${languageOf(process.env) === "zh" ? "zh-CN" : "en"}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Data of ${escape(name)}</title>
+<title>${title}</title>
 <style>${style}</style>
 <main>
-<header><h1>Data of ${escape(name)}</h1><p>Read by tuneup, row by row. Nothing here was sent anywhere.</p></header>
+<header><h1>${title}</h1><p>${say("page.read")}</p></header>
 ${figures(examined)}
 ${report.tokens === undefined ? "" : chart(report.tokens)}
 ${findings(examined)}
@@ -29,15 +34,23 @@ function figures({ report }: Examined): string {
   const { steps, tokens } = report;
   const cards: [string, string, string][] = [];
   if (steps !== undefined) {
-    const held = steps.evalRows > 0 ? `${count(steps.evalRows)} more evaluate` : "none held back";
-    cards.push(["Rows that train", count(steps.trainRows), held]);
-    cards.push(["Steps", count(steps.total), `${count(steps.perEpoch)} an epoch`]);
+    const held = steps.evalRows > 0 ? say("page.evaluate", { rows: count(steps.evalRows) }) : say("page.evaluate.none");
+    cards.push([say("page.train"), count(steps.trainRows), held]);
+    cards.push([say("page.steps"), count(steps.total), say("page.steps.epoch", { steps: count(steps.perEpoch) })]);
   }
   if (tokens !== undefined) {
     const { lengths, truncated, cutoff, packing, packedSteps } = tokens;
-    cards.push(["Tokens an epoch", short(tokens.perEpoch), `half the rows: at most ${count(lengths.quantile(0.5))}`]);
-    cards.push(["Cut at cutoff_len", percent(truncated / lengths.rows), `of rows, at ${count(cutoff)} tokens`]);
-    cards.push(["If packed", `${count(packedSteps.total)} steps`, `${packing.rowsEach.toFixed(1)} rows a sequence`]);
+    cards.push([
+      say("page.tokens"),
+      short(tokens.perEpoch),
+      say("page.tokens.half", { tokens: count(lengths.quantile(0.5)) }),
+    ]);
+    cards.push([say("page.cut"), percent(truncated / lengths.rows), say("page.cut.at", { cutoff: count(cutoff) })]);
+    cards.push([
+      say("page.packed"),
+      say("page.packed.steps", { steps: count(packedSteps.total) }),
+      say("page.packed.rows", { rows: packing.rowsEach.toFixed(1) }),
+    ]);
   }
   const items = cards.map(([what, figure, more]) => `<div><dt>${what}</dt><dd>${figure}</dd><p>${more}</p></div>`);
   return `<dl class="figures">${items.join("")}</dl>`;
@@ -68,9 +81,9 @@ function chart({ lengths, cutoff, rows }: TokenReport): string {
     at > width
       ? ""
       : `<line class="cutoff" x1="${at}" x2="${at}" y1="4" y2="${height - bottom}"/><text class="cutoff" x="${near ? at - 6 : at + 6}" y="14" text-anchor="${near ? "end" : "start"}">cutoff_len ${count(cutoff)}</text>`;
-  return `<section><h2>Tokens of a row, in the template</h2>
-<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="Histogram of the tokens of ${count(rows)} rows">${grid.join("")}${drawn.join("")}${labels.join("")}${line}</svg>
-<p class="note">${count(rows)} rows; each bar is ${count(size)} tokens wide, the last one holds everything longer. The longest row has ${count(lengths.longest)}.</p></section>`;
+  return `<section><h2>${say("page.lengths")}</h2>
+<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${say("page.histogram", { rows: count(rows) })}">${grid.join("")}${drawn.join("")}${labels.join("")}${line}</svg>
+<p class="note">${say("page.lengths.note", { rows: count(rows), size: count(size), longest: count(lengths.longest) })}</p></section>`;
 }
 
 function drawBar(
@@ -80,35 +93,48 @@ function drawBar(
   const at = rows === 0 ? y(0) : Math.min(y(rows), y(0) - 1.5);
   const tall = y(0) - at;
   const over = from >= cutoff ? " over" : "";
-  return `<rect class="bar${over}" x="${(x + 1).toFixed(1)}" y="${at.toFixed(1)}" width="${Math.max(step - 2, 1).toFixed(1)}" height="${tall.toFixed(1)}" rx="2"><title>${count(from)} to ${count(to)} tokens: ${count(rows)} rows</title></rect>`;
+  return `<rect class="bar${over}" x="${(x + 1).toFixed(1)}" y="${at.toFixed(1)}" width="${Math.max(step - 2, 1).toFixed(1)}" height="${tall.toFixed(1)}" rx="2"><title>${say("page.bar", { from: count(from), to: count(to), rows: count(rows) })}</title></rect>`;
 }
 
 function findings({ findings: found }: Examined): string {
   const mark = { ok: "✓", warning: "!", error: "✗" } as const;
-  const items = found.map(
-    ({ level, message, next }) =>
-      `<li class="${level}"><b>${mark[level]}</b><span>${escape(message)}${next === undefined || level === "ok" ? "" : `<em>${escape(next)}</em>`}</span></li>`,
-  );
-  return `<section><h2>What was found</h2><ul class="findings">${items.join("")}</ul></section>`;
+  const language = languageOf(process.env);
+  const items = found.map((finding) => {
+    const { lines, next } = findingTexts(finding, language);
+    const told = lines.map(escape).join("<br>");
+    const advice = next === undefined || finding.level === "ok" ? "" : `<em>${escape(next)}</em>`;
+    return `<li class="${finding.level}"><b>${mark[finding.level]}</b><span>${told}${advice}</span></li>`;
+  });
+  return `<section><h2>${say("page.found")}</h2><ul class="findings">${items.join("")}</ul></section>`;
 }
 
 function table({ report }: Examined): string {
   const rows = report.datasets.map(
     ({ name, source, here, rows: number, duplicates }) =>
-      `<tr><td>${escape(name)}</td><td>${escape(source)}</td><td>${here ? count(number) : "not here yet"}</td><td>${count(duplicates)}</td></tr>`,
+      `<tr><td>${escape(name)}</td><td>${escape(source)}</td><td>${here ? count(number) : say("data.elsewhere")}</td><td>${count(duplicates)}</td></tr>`,
   );
-  return `<section><h2>Datasets</h2><table><thead><tr><th>Name</th><th>Source</th><th>Rows</th><th>Twice</th></tr></thead><tbody>${rows.join("")}</tbody></table></section>`;
+  const names = [
+    say("page.datasets.name"),
+    say("page.datasets.source"),
+    say("page.datasets.rows"),
+    say("page.datasets.twice"),
+  ];
+  const heads = names.map((head) => `<th>${head}</th>`);
+  return `<section><h2>${say("page.datasets")}</h2><table><thead><tr>${heads.join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></section>`;
 }
 
 function sampleOf({ sample, sampleLack }: Examined): string {
-  const head = "<h2>The first row as the model sees it</h2>";
-  if (sample === undefined)
-    return `<section>${head}<p class="note">Not rendered: ${escape(sampleLack ?? "")}.</p></section>`;
+  const head = `<h2>${say("data.sample")}</h2>`;
+  if (sample === undefined) {
+    const lack = sampleLack ?? "";
+    const why = languageOf(process.env) === "zh" ? (inChinese(lack) ?? lack) : lack;
+    return `<section>${head}<p class="note">${escape(say("data.unrendered", { why }))}</p></section>`;
+  }
   const parts = sample.segments.map(
     ({ text, trained }) => `<span class="${trained ? "learnt" : "masked"}">${escape(text)}</span>`,
   );
   return `<section>${head}<pre>${parts.join("")}</pre>
-<p class="note">${count(sample.tokens)} tokens, rendered by LLaMA-Factory itself. <span class="learnt">Marked</span> is what the model learns to say; the loss of the rest is masked.</p></section>`;
+<p class="note">${say("page.sample", { tokens: count(sample.tokens), marked: `<span class="learnt">${say("page.sample.marked")}</span>` })}</p></section>`;
 }
 
 function niceAbove(value: number): number {

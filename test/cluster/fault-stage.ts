@@ -2,8 +2,9 @@ import { readdir, readFile } from "node:fs/promises";
 import { until } from "../agent/runs/harness.ts";
 import { expectSentence } from "../faults/soundness.ts";
 import { type Cli, openStage, reportsOf, type Stage } from "../faults/stage.ts";
+import { useStandIn } from "../providers/use.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
-import { type AccessMode, makeClaim, placeEnvironment, testImage, useStandIn } from "./stage.ts";
+import { type AccessMode, makeClaim, placeEnvironment, testImage } from "./stage.ts";
 
 /** The stage of the fault tests with a cluster for a host: the tiny model, real Pods, the volume as its data directory. */
 export interface ClusterStage extends Stage {
@@ -34,7 +35,7 @@ export async function openClusterStage(name: string, accessMode: AccessMode = "R
       environment: { KUBECONFIG: cluster.kubeconfig, TUNEUP_KUBERNETES_START_MS: "10000", STAND_IN_DELETE_S: "20" },
       config: { target: "kubernetes", compute: { device: "cpu" }, ...settings() },
     });
-    await useStandIn(stage.folder);
+    await useStandIn(stage.folder, "kubernetes");
     const kubectl = (...words: string[]) => cluster.kubectl(["--namespace", namespace, ...words]);
     return {
       ...{ ...stage, cluster, namespace, kubectl, settings },

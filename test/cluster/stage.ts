@@ -1,12 +1,12 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { parseDocument } from "yaml";
 import { environmentLock, environmentName } from "../../agent/environment/identity.ts";
 import { makeTestHome, sharedHome, type TestHome } from "../fixtures/home.ts";
 import { makeTestProject, type TestProject } from "../fixtures/project.ts";
 import { commandsIn, type Commands } from "../fixtures/tuneup.ts";
+import { useStandIn } from "../providers/use.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { imageNames, pythonImage } from "./images.ts";
 
@@ -25,13 +25,12 @@ export interface Stage {
 }
 
 const environmentFolder = `${sharedHome}/env/${environmentName(environmentLock(), "cpu")}`;
-const standIn = fileURLToPath(new URL("../providers/kubernetes", import.meta.url));
 
 /** Opens one. Pods reach nothing outside, so that the Python environment is placed beside (`placeEnvironment`), as in the tests over ssh. */
 export async function openStage(name: string): Promise<Stage> {
   const [cluster, home, project] = await Promise.all([startCluster({ name }), makeTestHome(), makeTestProject()]);
   const image = await testImage(cluster);
-  await useStandIn(project.folder);
+  await useStandIn(project.folder, "kubernetes");
   const environment = { ...home.environment, KUBECONFIG: cluster.kubeconfig };
   return {
     cluster,
@@ -64,14 +63,6 @@ async function interpreterOf(environment: string): Promise<Record<string, string
 async function imageDigest(archive: string): Promise<string> {
   const { stdout } = await execa("tar", ["-xOf", archive, "index.json"]);
   return (JSON.parse(stdout) as { manifests: [{ digest: string }] }).manifests[0].digest;
-}
-
-/** The official plugin for kubernetes is nowhere to be had here: the project's copy names the stand-in. */
-export async function useStandIn(folder: string): Promise<void> {
-  const path = join(folder, "Pulumi.yaml");
-  const document = parseDocument(await readFile(path, "utf8"));
-  document.addIn(["plugins", "providers"], { name: "kubernetes", path: standIn });
-  await writeFile(path, String(document));
 }
 
 /** The locked environment of the tests on a volume, as an earlier `up` would have left it: hard links, readable by the Pods' user. */

@@ -4,7 +4,7 @@ import { EngineLog } from "../../provider/engine-log.ts";
 import { FakeKubernetes } from "../fixtures/fake-kubernetes.ts";
 import { CallFault, type Kept, ProviderClient } from "../fixtures/provider-client.ts";
 import { KubernetesProvider } from "./kubernetes/provider.ts";
-import { serve } from "./kubernetes/server.ts";
+import { serve } from "./protocol/server.ts";
 
 /** A property bag. */
 export type Bag = Record<string, unknown>;

@@ -8,7 +8,7 @@ import { until } from "../../agent/runs/harness.ts";
 import { send } from "../processes.ts";
 import { mountScript, type Shown } from "./mounts.ts";
 
-/** Login name of the one user of a rig. */
+/** Login name of the one user of a rig, where nothing else is said. */
 export const userName = "tuneup-host";
 
 /** A network and a mount namespace with a user of its own, joined to this machine by one wire (a veth pair). */
@@ -18,6 +18,8 @@ export interface Namespace {
   /** Home of the user. */
   readonly home: string;
   readonly uid: number;
+  /** Login name of the user. */
+  readonly user: string;
   /** Address inside, and this machine's end of the wire. */
   readonly address: string;
   readonly gateway: string;
@@ -57,17 +59,32 @@ export const whyNone =
     ? undefined
     : "the tests over ssh make network namespaces, which needs root on Linux";
 
+/** Who works in a namespace. */
+export interface Inhabitant {
+  /** Login name. */
+  readonly user?: string;
+  /** Default: one that no other namespace has. */
+  readonly uid?: number;
+}
+
+/** A user id that no other namespace has. */
+export function freshUid(): number {
+  return 1_000_000 + process.pid * 64 + (counter++ % 64);
+}
+
 /** Makes one. `furnish` fills the user's home before it is given to the user. */
-export async function openNamespace(furnish: (home: string, uid: number) => Promise<Furniture>): Promise<Namespace> {
+export async function openNamespace(
+  furnish: (home: string, uid: number) => Promise<Furniture>,
+  { user = userName, uid = freshUid() }: Inhabitant = {},
+): Promise<Namespace> {
   if (whyNone !== undefined) throw new Error(`There is no namespace here: ${whyNone}.`);
   await sweep();
   const folder = await mkdtemp(join(parent, `${prefix}${process.pid}-`));
   const home = join(folder, "home");
-  const uid = 1_000_000 + process.pid * 64 + (counter++ % 64);
   await chmod(folder, 0o755);
   for (const name of ["home", "tmp", "bin"]) await mkdir(join(folder, name));
   for (const file of ["passwd", "group"]) {
-    const line = file === "passwd" ? `${userName}:x:${uid}:${uid}::${home}:/bin/bash` : `${userName}:x:${uid}:`;
+    const line = file === "passwd" ? `${user}:x:${uid}:${uid}::${home}:/bin/bash` : `${user}:x:${uid}:`;
     await writeFile(join(folder, file), `${(await readFile(`/etc/${file}`, "utf8")).trimEnd()}\n${line}\n`);
   }
   const give = async (path: string): Promise<void> => {
@@ -93,7 +110,7 @@ export async function openNamespace(furnish: (home: string, uid: number) => Prom
       return left.length === 0;
     });
   return {
-    ...{ folder, home, uid, address, gateway, wire, enter, inside, pids, give, killAll },
+    ...{ folder, home, uid, user, address, gateway, wire, enter, inside, pids, give, killAll },
     remove: async () => {
       await killAll();
       holder.kill("SIGKILL");

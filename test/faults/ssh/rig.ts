@@ -132,7 +132,7 @@ async function equip(
 }
 
 /** The shared environment in a data directory: its folders are the shared ones, only what is private there is copied. */
-async function showEnvironment(data: string): Promise<Furniture> {
+export async function showEnvironment(data: string): Promise<Furniture> {
   const python = await environmentPython(sharedHome);
   const from = dirname(dirname(python));
   const at = join(data, "env", basename(from));

@@ -4,7 +4,7 @@ import { open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { until } from "../../agent/runs/harness.ts";
-import { type Namespace, userName } from "./namespace.ts";
+import type { Namespace } from "./namespace.ts";
 import type { Wire } from "./wire.ts";
 
 /** The sshd of a rig. */
@@ -25,6 +25,8 @@ export interface Server {
   refuseKey(): Promise<void>;
   /** From the next login on it is. */
   acceptKey(): Promise<void>;
+  /** From the next login on these keys are taken, lines of public keys, and no others. */
+  acceptOnly(keys: readonly string[]): Promise<void>;
 }
 
 /** Files of a rig's ssh, on both sides. */
@@ -89,13 +91,14 @@ export async function makeServer(
     acceptHostKey: async () => writeFile(at("known_hosts"), await knownHost(namespace, hostKey)),
     refuseKey: () => writeFile(authorized, ""),
     acceptKey: accept,
+    acceptOnly: (keys) => writeFile(authorized, keys.map((key) => `${key.trim()}\n`).join("")),
   };
   await server.acceptHostKey();
   return { server, files: { clientKey, knownHosts: at("known_hosts"), clientConfig: at("ssh_config") } };
 }
 
 function serverConfig(
-  { address }: Namespace,
+  { address, user }: Namespace,
   hostKey: string,
   authorized: string,
   variables: Readonly<Record<string, string>>,
@@ -106,7 +109,7 @@ ListenAddress ${address}
 HostKey ${hostKey}
 PidFile none
 AuthorizedKeysFile ${authorized}
-AllowUsers ${userName}
+AllowUsers ${user}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
@@ -127,10 +130,10 @@ async function knownHost({ address }: Namespace, hostKey: string): Promise<strin
 }
 
 /** An ssh config in which `alias` is this host, as a user writes it. */
-export function clientConfig({ address }: Namespace, files: SshFiles, alias: string): string {
+export function clientConfig({ address, user }: Namespace, files: SshFiles, alias: string): string {
   return `Host ${alias}
   HostName ${address}
-  User ${userName}
+  User ${user}
   IdentityFile ${files.clientKey}
   IdentitiesOnly yes
 

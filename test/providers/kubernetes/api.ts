@@ -3,7 +3,7 @@ import * as https from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { Fault } from "../../../recipe/fault.ts";
 import { asObject, type KubernetesObject, named, type Reference } from "./objects.ts";
-import { listAt, textAt } from "./wire.ts";
+import { listAt, textAt } from "../protocol/wire.ts";
 
 const silenceMs = 30_000;
 

@@ -1,6 +1,6 @@
 import { hasUnknown, type Wire } from "../../../provider/values.ts";
 import { canonicalJson } from "../../../recipe/canonical.ts";
-import { isBag } from "./wire.ts";
+import { isBag } from "../protocol/wire.ts";
 
 /** Names and indices from the object to a value in it. */
 export type Path = readonly (string | number)[];

@@ -1,7 +1,7 @@
 import { EngineLog } from "../../../provider/engine-log.ts";
 import { endWithEngine } from "../../../provider/lifeline.ts";
 import { KubernetesProvider } from "./provider.ts";
-import { serve } from "./server.ts";
+import { serve } from "../protocol/server.ts";
 
 // The engine gives its address as the one argument that is not a flag.
 const engine = process.argv.slice(2).find((word) => !word.startsWith("-"));

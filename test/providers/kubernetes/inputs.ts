@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { hasUnknown, reveal, type Wire } from "../../../provider/values.ts";
 import { asObject, type KubernetesObject, pulumiAnnotation, scopeOf, typeOf } from "./objects.ts";
-import { at, hasSecret, isBag, secret, textAt, withoutNulls } from "./wire.ts";
+import { at, hasSecret, isBag, secret, textAt, withoutNulls } from "../protocol/wire.ts";
 
 /** What a program's resource says, and what decides the rest of its inputs. */
 export interface Given {

@@ -1,6 +1,6 @@
 import { Fault } from "../../../recipe/fault.ts";
 import type { Wire } from "../../../provider/values.ts";
-import { at, isBag, textAt, withoutNulls } from "./wire.ts";
+import { at, isBag, textAt, withoutNulls } from "../protocol/wire.ts";
 
 /** An object of the API, with what every one has. */
 export interface KubernetesObject extends Wire {

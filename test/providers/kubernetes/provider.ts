@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { createRequire } from "node:module";
 import { setTimeout as after } from "node:timers/promises";
 import type { EngineLog } from "../../../provider/engine-log.ts";
 import { hasUnknown, reveal, type Wire } from "../../../provider/values.ts";
@@ -12,21 +13,9 @@ import { asObject, idOf, type KubernetesObject, named, parseId, scopeOf, typeOf 
 import { pulumiAnnotation, type Reference, referenceTo, timeoutOf } from "./objects.ts";
 import { isReplacedBy } from "./replaced.ts";
 import { defaultNamespace, kubeConfigOf, readSettings, serverOf, type Settings } from "./settings.ts";
-import { importedInputs, managerOf, NotReady, type State, stateOf } from "./state.ts";
-import { markedLike, textAt } from "./wire.ts";
-
-/** One difference, as the engine shows it. */
-export interface Difference {
-  readonly path: string;
-  readonly kind: "add" | "delete" | "update";
-  readonly replaces: boolean;
-}
-
-/** What a diff says. */
-export interface Diff {
-  readonly differences: readonly Difference[];
-  readonly deleteBeforeReplace: boolean;
-}
+import { importedInputs, managerOf, stateOf } from "./state.ts";
+import { type Diff, NotReady, type Provider, type State } from "../protocol/provider.ts";
+import { markedLike, textAt } from "../protocol/wire.ts";
 
 /** How often things are tried; tests take other numbers. */
 export interface Pace {
@@ -39,8 +28,12 @@ const mostTries = 5;
 /** Kinds that the official provider does not wait for at deletion when `pulumi.com/skipAwait` is set. */
 const skippedAtDelete = new Set(["DaemonSet", "Deployment", "Job", "Namespace", "Pod", "StatefulSet"]);
 
+/** What the SDK asks for: its own version. */
+const { version } = createRequire(import.meta.url)("@pulumi/kubernetes/package.json") as { version: string };
+
 /** What Pulumi's kubernetes provider does, as far as tests need it: see the README's list of what it does not. */
-export class KubernetesProvider {
+export class KubernetesProvider implements Provider {
+  readonly version = version;
   readonly #log: EngineLog;
   readonly #pace: Pace;
   readonly #cancel = new AbortController();

@@ -5,7 +5,7 @@ import type { KubeConfig } from "@kubernetes/client-node";
 import { parse } from "yaml";
 import { Fault } from "../../../recipe/fault.ts";
 import { hasUnknown, reveal, type Wire } from "../../../provider/values.ts";
-import { at, listAt, textAt } from "./wire.ts";
+import { at, listAt, textAt } from "../protocol/wire.ts";
 
 /** The provider's configuration, as `@pulumi/kubernetes` sends it: `new k8s.Provider(...)` or `kubernetes:*` of the stack. */
 export interface Settings {

@@ -1,6 +1,6 @@
 import type { Api } from "../api.ts";
 import type { KubernetesObject } from "../objects.ts";
-import { at, isBag, listAt, textAt } from "../wire.ts";
+import { at, isBag, listAt, textAt } from "../../protocol/wire.ts";
 import type { Readiness } from "./look.ts";
 
 /** It has a ready Pod behind it, unless it asks for none; a load balancer has its address too. */

@@ -1,6 +1,6 @@
 import type { Api } from "../api.ts";
 import type { KubernetesObject } from "../objects.ts";
-import { at, isBag, listAt, numberAt, textAt } from "../wire.ts";
+import { at, isBag, listAt, numberAt, textAt } from "../../protocol/wire.ts";
 
 /** What keeps the Pods of a selector from being ready: one sentence for each Pod, as the kubelet or the scheduler says it. */
 export async function podProblems(api: Api, namespace: string, selector: unknown): Promise<string[]> {

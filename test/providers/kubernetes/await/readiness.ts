@@ -1,5 +1,5 @@
 import { type KubernetesObject, pulumiAnnotation } from "../objects.ts";
-import { listAt, textAt } from "../wire.ts";
+import { listAt, textAt } from "../../protocol/wire.ts";
 import type { Look, Readiness } from "./look.ts";
 import { isIngressReady, isServiceReady } from "./network.ts";
 import { isClaimReady, isVolumeReady } from "./storage.ts";

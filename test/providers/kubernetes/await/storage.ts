@@ -1,6 +1,6 @@
 import type { Api } from "../api.ts";
 import type { KubernetesObject } from "../objects.ts";
-import { textAt } from "../wire.ts";
+import { textAt } from "../../protocol/wire.ts";
 import type { Readiness } from "./look.ts";
 
 /** Bound, or of a class that waits for the first Pod. */

@@ -1,7 +1,7 @@
 import { setTimeout as after } from "node:timers/promises";
 import { type Api, isPassing } from "../api.ts";
 import { type KubernetesObject, named, type Reference } from "../objects.ts";
-import { listAt, textAt } from "../wire.ts";
+import { listAt, textAt } from "../../protocol/wire.ts";
 import type { Readiness } from "./look.ts";
 import type { Awaited } from "./readiness.ts";
 

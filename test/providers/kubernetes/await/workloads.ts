@@ -1,6 +1,6 @@
 import type { Api } from "../api.ts";
 import type { KubernetesObject } from "../objects.ts";
-import { at, numberAt, textAt } from "../wire.ts";
+import { at, numberAt, textAt } from "../../protocol/wire.ts";
 import { condition, podProblems, problemOf, reasonOf } from "./pods.ts";
 import type { Readiness } from "./look.ts";
 

@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { type handleUnaryCall, Metadata, Server, ServerCredentials, status as codes } from "@grpc/grpc-js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb.js";
@@ -9,6 +8,7 @@ import messages, {
   type DeleteRequest,
   type DiffRequest,
   type DiffResponse,
+  type InvokeRequest,
   type PropertyDiff,
   type ReadRequest,
   type UpdateRequest,
@@ -19,11 +19,7 @@ import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import { asFault } from "../../../recipe/fault.ts";
 import { toWire, type Wire } from "../../../provider/values.ts";
-import type { Diff, Difference, KubernetesProvider } from "./provider.ts";
-import { bagOf, NotReady, type State } from "./state.ts";
-
-/** What the SDK asks for: its own version. The engine warns of an older plugin. */
-const { version } = createRequire(import.meta.url)("@pulumi/kubernetes/package.json") as { version: string };
+import { bagOf, type Diff, type Difference, NotReady, type Provider, type State } from "./provider.ts";
 
 /** A served provider. */
 export interface Served {
@@ -36,10 +32,10 @@ export interface Served {
  * Serves the provider to the engine on a free port of loopback. Pulumi's own provider framework hands a provider no configuration, no
  * timeouts and no former inputs, which this one lives on: hence the service itself.
  */
-export async function serve(provider: KubernetesProvider): Promise<Served> {
+export async function serve(provider: Provider): Promise<Served> {
   const mebibyte = 1024 * 1024;
   const server = new Server({ "grpc.max_receive_message_length": 400 * mebibyte });
-  server.addService(ResourceProviderService, { ...configuration(provider), ...objects(provider) });
+  server.addService(ResourceProviderService, { ...configuration(provider), ...resources(provider) });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
@@ -49,11 +45,11 @@ export async function serve(provider: KubernetesProvider): Promise<Served> {
   return { port, close: () => server.forceShutdown() };
 }
 
-function configuration(provider: KubernetesProvider) {
+function configuration(provider: Provider) {
   return {
     getPluginInfo: answering(() => {
       const info = new plugin.PluginInfo();
-      info.setVersion(version);
+      info.setVersion(provider.version);
       return info;
     }),
     getSchema: answering(() => new messages.GetSchemaResponse().setSchema("{}")),
@@ -77,15 +73,15 @@ function configuration(provider: KubernetesProvider) {
   };
 }
 
-function objects(provider: KubernetesProvider) {
+function resources(provider: Provider) {
   return {
-    check: answering((request: CheckRequest) => {
+    check: answering(async (request: CheckRequest) => {
       const [olds, news] = [read(request.getOlds()), read(request.getNews())];
-      const inputs = provider.check(request.getUrn(), olds, news, request.getRandomseed_asU8());
+      const inputs = await provider.check(request.getUrn(), olds, news, request.getRandomseed_asU8());
       return new messages.CheckResponse().setInputs(struct.Struct.fromJavaScript(plain(inputs)));
     }),
     diff: answering((request: DiffRequest) =>
-      diffResponse(provider.diff(read(request.getOldInputs()), read(request.getNews()))),
+      diffResponse(provider.diff(read(request.getOldInputs()), read(request.getNews()), request.getUrn())),
     ),
     create: answering(async (request: CreateRequest) => {
       const state = await provider.create(request.getUrn(), read(request.getProperties()), request.getTimeout());
@@ -95,7 +91,7 @@ function objects(provider: KubernetesProvider) {
     }),
     update: answering(async (request: UpdateRequest) => {
       const [olds, news] = [read(request.getOlds()), read(request.getNews())];
-      const state = await provider.update(request.getUrn(), olds, news, request.getTimeout());
+      const state = await provider.update(request.getUrn(), olds, news, request.getTimeout(), request.getId());
       return new messages.UpdateResponse().setProperties(struct.Struct.fromJavaScript(plain(state.outputs)));
     }),
     read: answering(async (request: ReadRequest) => {
@@ -109,6 +105,10 @@ function objects(provider: KubernetesProvider) {
     delete: answering(async (request: DeleteRequest) => {
       await provider.delete(request.getUrn(), request.getId(), read(request.getOldInputs()), request.getTimeout());
       return new empty.Empty();
+    }),
+    invoke: answering(async (request: InvokeRequest) => {
+      const answer = (await provider.invoke?.(request.getTok(), read(request.getArgs()))) ?? {};
+      return new messages.InvokeResponse().setReturn(struct.Struct.fromJavaScript(plain(answer)));
     }),
   };
 }

@@ -1,0 +1,73 @@
+import { Fault, type FaultFacts } from "../fault.ts";
+
+/** What AWS answered, as Pulumi's provider for AWS tells it. */
+export interface Refusal {
+  /** What was being done: `creating EC2 Instance`. */
+  readonly doing: string;
+  /** AWS's name of the error: `InsufficientInstanceCapacity`. */
+  readonly code: string;
+  /** AWS's own words. */
+  readonly said: string;
+}
+
+/** The refusal in an error of the provider's; undefined where it tells of none. */
+export function refusalIn(message: string): Refusal | undefined {
+  const [before = "", ...after] = message.split(": operation error");
+  const [, code, said = ""] = /api error (\w[\w.]*):([^]*?)(?:: provider=aws@|\n|$)/.exec(after.join()) ?? [];
+  if (code === undefined) return undefined;
+  // Before what was being done come the frames of the engine and of the provider.
+  return { doing: before.split(/helper_schema: |\* |\n/).at(-1) ?? "", code, said: oneLine(said) };
+}
+
+/** What the provider's error is to a user, in a sentence and what to do; undefined where AWS refused nothing. */
+export function refusalFault(message: string): Fault | undefined {
+  const refusal = refusalIn(message);
+  return refusal === undefined ? undefined : new Fault({ ...factsOf(refusal), blame: "infrastructure" });
+}
+
+function factsOf({ doing, code, said }: Refusal): FaultFacts {
+  if (/^Insufficient\w*Capacity/.test(code)) return noCapacity(said);
+  if (code === "VcpuLimitExceeded") {
+    const [, limit = "too few"] = /vCPU limit of (\d+)/.exec(said) ?? [];
+    return {
+      ...{ code: "aws-quota", property: "aws.instanceTypes" },
+      message: `Your account may run ${limit} vCPUs of this kind of machine in this region, which is less than it has.`,
+      next: "Ask AWS for more (Service Quotas, EC2, `Running On-Demand G and VT instances` or `... P instances`), or name a smaller machine.",
+    };
+  }
+  if (/^(RequestExpired|ExpiredToken(Exception)?)$/.test(code)) {
+    return {
+      ...{ code: "aws-credentials-expired", property: "aws" },
+      message: "Your credentials for AWS have expired.",
+      next: "Log in again (`aws sso login`, or whatever gave them), then run this again: it goes on where it was.",
+    };
+  }
+  if (/^(UnauthorizedOperation|AccessDenied(Exception)?)$/.test(code)) {
+    return {
+      ...{ code: "aws-forbidden", property: "aws" },
+      message: `Your credentials do not allow ${doing}: ${said}`,
+      next: "docs/aws-iam.json is the policy for whoever runs tuneup; have the account's owner attach it.",
+    };
+  }
+  return { code: "aws-refused", property: "aws", message: `AWS refuses ${doing}: ${code}: ${said}` };
+}
+
+function noCapacity(said: string): FaultFacts {
+  const [, type = "such machine", zone = "the zone"] =
+    /sufficient (\S+) capacity in the Availability Zone you requested \(([\w-]+)\)/.exec(said) ?? [];
+  return {
+    ...{ code: "aws-no-capacity", property: "aws.instanceTypes" },
+    message: `AWS has no free ${type} in ${zone} now.`,
+    next: "Run this again later, or name another type in `aws.instanceTypes`; another zone needs another volume.",
+  };
+}
+
+/** Without what identifies a request. */
+function oneLine(text: string): string {
+  const line = text
+    .replace(/Encoded authorization failure message: \S+/, "")
+    .replaceAll(/\s+/g, " ")
+    .trim()
+    .slice(0, 500);
+  return /[.!?]$/.test(line) ? line : `${line}.`;
+}
