@@ -27,6 +27,8 @@ export const directory = experiment.job.directory;
 export const machine = target.machine;
 /** Base URL of the chat endpoint; `<url>/v1` for OpenAI clients, itself for a browser. */
 export const url = experiment.endpoint?.url;
+/** Base URL of the load balancer, where `aws.publicChat` asks for one: the certificate's name has to lead to it. */
+export const publicUrl = target.publicUrl;
 /** Key of the endpoint, a secret: `pulumi stack output apiKey --show-secrets`. */
 export const apiKey = experiment.endpoint?.apiKey;
 /** Model names that the endpoint takes. */

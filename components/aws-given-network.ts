@@ -2,7 +2,7 @@ import { ComponentResource, type ComponentResourceOptions, output, type Output, 
 import type { Tags } from "../recipe/aws/tags.ts";
 import { AwsMachineGroup } from "./aws-groups.ts";
 import type { GivenNetwork } from "./aws-lookup.ts";
-import type { Network } from "./aws-network.ts";
+import type { Network, PublicNetwork } from "./aws-network.ts";
 
 /** Arguments of AwsGivenNetwork. */
 export interface AwsGivenNetworkArgs {
@@ -17,6 +17,7 @@ export class AwsGivenNetwork extends ComponentResource implements Network {
   public readonly subnetId: Output<string>;
   public readonly groupId: Output<string>;
   public readonly ready: readonly Resource[];
+  public readonly open: PublicNetwork | undefined;
 
   constructor(name: string, args: AwsGivenNetworkArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:AwsGivenNetwork", name, {}, options);
@@ -25,6 +26,8 @@ export class AwsGivenNetwork extends ComponentResource implements Network {
     this.subnetId = output(found.subnetId);
     this.groupId = group.groupId;
     this.ready = group.rules;
+    const { vpcId, publicSubnetIds } = found;
+    this.open = publicSubnetIds === undefined ? undefined : { vpcId, subnetIds: publicSubnetIds, ready: [] };
     this.registerOutputs({ subnetId: this.subnetId, groupId: this.groupId });
   }
 }

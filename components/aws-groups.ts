@@ -41,7 +41,7 @@ const internet: Readonly<Record<string, EgressPeer>> = {
 };
 
 /**
- * The security group of the machine: nothing comes in, and out go https and http, or what is said. Names and time of AWS's own servers pass every
+ * The security group of the machine: nothing comes in unless AwsPublicChat adds a rule, and out go https and http, or what is said. Names and time of AWS's own servers pass every
  * group. Costs nothing.
  */
 export class AwsMachineGroup extends ComponentResource {
@@ -56,7 +56,7 @@ export class AwsMachineGroup extends ComponentResource {
     const group = new SecurityGroup(
       groupName,
       {
-        description: "tuneup: the machine; nothing comes in",
+        description: "tuneup: the machine",
         vpcId,
         tags: { ...tags, Name: groupName },
       },

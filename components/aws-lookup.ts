@@ -5,6 +5,7 @@ import { getInstance } from "@pulumi/aws/ec2/getInstance.js";
 import { getInstances } from "@pulumi/aws/ec2/getInstances.js";
 import { getSubnets } from "@pulumi/aws/ec2/getSubnets.js";
 import { getVpc } from "@pulumi/aws/ec2/getVpc.js";
+import { getAvailabilityZones } from "@pulumi/aws/getAvailabilityZones.js";
 import { getParameter } from "@pulumi/aws/ssm/getParameter.js";
 import type { AwsConfig } from "../recipe/aws/config.ts";
 import { refusalFault, refusalIn } from "../recipe/aws/refusals.ts";
@@ -25,6 +26,8 @@ export interface FoundVolume {
 export interface GivenNetwork {
   readonly vpcId: string;
   readonly subnetId: string;
+  /** Where a load balancer is to stand: two public ones, that of the machine's zone first. Default: none is. */
+  readonly publicSubnetIds?: readonly string[];
 }
 
 /** What is in AWS before anything is declared. */
@@ -36,24 +39,27 @@ export interface Found {
   readonly machineTags: Tags | undefined;
   /** Undefined for an own network. */
   readonly network: GivenNetwork | undefined;
+  /** Another zone of the region, where an own network needs two; undefined where one will do. */
+  readonly secondZone: string | undefined;
 }
 
 /** What is asked, and for which stack. */
 export interface Question {
   readonly stack: string;
-  readonly config: Pick<AwsConfig, "region" | "vpc" | "amiParameter">;
+  readonly config: Pick<AwsConfig, "region" | "vpc" | "amiParameter" | "publicChat">;
   readonly zone: string;
 }
 
 /** Asks AWS what is there. Throws RunError with one sentence about what is missing or does not fit. */
 export async function lookUp(question: Question, options: InvokeOptions): Promise<Found> {
-  const [ami, volume, machineTags, network] = await Promise.all([
+  const [ami, volume, machineTags, network, secondZone] = await Promise.all([
     imageOf(question, options),
     volumeOf(question, options),
     machineTagsOf(question, options),
     networkOf(question, options),
+    secondZoneOf(question, options),
   ]);
-  return { ami, volume, machineTags, network };
+  return { ami, volume, machineTags, network, secondZone };
 }
 
 async function imageOf({ config }: Question, options: InvokeOptions): Promise<string> {
@@ -123,14 +129,57 @@ async function networkOf({ config, zone }: Question, options: InvokeOptions): Pr
   const { id: vpcId } = await told(`the VPC ${vpc} in ${region}`, () =>
     getVpc(vpc === "default" ? { default: true } : { id: vpc }, options),
   );
-  const filters = Object.entries({ "vpc-id": vpcId, "availability-zone": zone, "map-public-ip-on-launch": "false" });
-  const { ids } = await told(`the subnets of ${vpcId}`, () =>
-    getSubnets({ filters: filters.map(([name, value]) => ({ name, values: [value] })) }, options),
-  );
-  const [subnetId] = ids.toSorted();
-  if (subnetId !== undefined) return { vpcId, subnetId };
+  const inZone = { "availability-zone": zone };
+  const [subnetId] = await subnetsOf(vpcId, { ...inZone, "map-public-ip-on-launch": "false" }, options);
+  if (subnetId !== undefined) {
+    const open = config.publicChat === undefined ? {} : await publicSubnetsOf(vpcId, zone, options);
+    return { vpcId, subnetId, ...open };
+  }
   throw new RunError(
     `tuneup:aws.vpc: ${vpcId} has no private subnet in ${zone}, and a machine without a public address reaches nothing from a public one. Use \`vpc: own\`, or a VPC whose private subnet there has a NAT gateway.`,
+  );
+}
+
+/** Two public subnets for a load balancer, which needs two zones, and the machine's among them. */
+async function publicSubnetsOf(
+  vpcId: string,
+  zone: string,
+  options: InvokeOptions,
+): Promise<Pick<GivenNetwork, "publicSubnetIds">> {
+  const open = { "map-public-ip-on-launch": "true" };
+  const [here, everywhere] = await Promise.all([
+    subnetsOf(vpcId, { "availability-zone": zone, ...open }, options),
+    subnetsOf(vpcId, open, options),
+  ]);
+  const [first] = here;
+  const second = everywhere.find((id) => !here.includes(id));
+  if (first !== undefined && second !== undefined) return { publicSubnetIds: [first, second] };
+  const lacking = first === undefined ? `no public subnet in ${zone}` : `no public subnet in a zone beside ${zone}`;
+  throw new RunError(
+    `tuneup:aws.publicChat: ${vpcId} has ${lacking}, and a load balancer needs one there and one in another zone. Use \`vpc: own\`, or let such subnets assign public addresses, by which they are told.`,
+  );
+}
+
+async function subnetsOf(
+  vpcId: string,
+  wanted: Readonly<Record<string, string>>,
+  options: InvokeOptions,
+): Promise<readonly string[]> {
+  const filters = Object.entries({ "vpc-id": vpcId, ...wanted }).map(([name, value]) => ({ name, values: [value] }));
+  const { ids } = await told(`the subnets of ${vpcId}`, () => getSubnets({ filters }, options));
+  return ids.toSorted();
+}
+
+/** The first zone of the region that is not the machine's: the same at every `up`, also while that zone is impaired. */
+async function secondZoneOf({ config, zone }: Question, options: InvokeOptions): Promise<string | undefined> {
+  const { publicChat, vpc, region } = config;
+  if (publicChat === undefined || vpc !== "own") return undefined;
+  const filters = [{ name: "zone-type", values: ["availability-zone"] }];
+  const { names } = await told(`the zones of ${region}`, () => getAvailabilityZones({ filters }, options));
+  const second = names.toSorted().find((name) => name !== zone);
+  if (second !== undefined) return second;
+  throw new RunError(
+    `tuneup:aws.publicChat: ${region} has no zone beside ${zone} for this account, and a load balancer needs two. Take it out, or use another region.`,
   );
 }
 

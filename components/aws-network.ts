@@ -15,6 +15,7 @@ import type { Tags } from "../recipe/aws/tags.ts";
 import { AwsEndpoints } from "./aws-endpoints.ts";
 import { AwsGateway } from "./aws-gateway.ts";
 import { AwsMachineGroup, https } from "./aws-groups.ts";
+import { AwsPublicSubnets } from "./aws-public-subnets.ts";
 
 /** Arguments of AwsNetwork. */
 export interface AwsNetworkArgs {
@@ -23,6 +24,8 @@ export interface AwsNetworkArgs {
   readonly zone: string;
   /** Way to the internet: by a NAT gateway, or none. */
   readonly egress: "nat" | "none";
+  /** Another zone, where a load balancer is to stand in both. Default: none is. */
+  readonly secondZone?: string | undefined;
   /** What the names of its groups begin with. */
   readonly groupName: string;
   readonly tags: Tags;
@@ -34,23 +37,40 @@ export interface Network {
   readonly groupId: Output<string>;
   /** What has to be there before the machine starts, and as long as it is reached. */
   readonly ready: readonly Resource[];
+  /** Where a load balancer stands. Default: nowhere. */
+  readonly open?: PublicNetwork | undefined;
 }
 
-const addresses = { vpc: "10.73.0.0/16", private: "10.73.0.0/20", public: "10.73.240.0/24" } as const;
+/** What a load balancer needs of a network. */
+export interface PublicNetwork {
+  readonly vpcId: Input<string>;
+  /** Public subnets in two zones, the machine's among them. */
+  readonly subnetIds: readonly Input<string>[];
+  /** What has to be there as long as the load balancer is. */
+  readonly ready: readonly Resource[];
+}
+
+const addresses = {
+  vpc: "10.73.0.0/16",
+  private: "10.73.0.0/20",
+  public: "10.73.240.0/24",
+  secondPublic: "10.73.241.0/24",
+} as const;
 
 /**
  * A network of the stack's own: a private subnet whose machines have no public address, endpoints by which Systems Manager reaches them, and
  * groups that let nothing in. Costs 0.03 USD an hour for the endpoints; with `egress: nat` 0.05 more for the gateway and its address, and what
- * AWS bills for each GB that passes it (us-east-1; docs/aws.md).
+ * AWS bills for each GB that passes it (us-east-1; docs/aws.md). With `secondZone` there are public subnets in two zones, which cost nothing.
  */
 export class AwsNetwork extends ComponentResource implements Network {
   public readonly subnetId: Output<string>;
   public readonly groupId: Output<string>;
   public readonly ready: readonly Resource[];
+  public readonly open: PublicNetwork | undefined;
 
   constructor(name: string, args: AwsNetworkArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:AwsNetwork", name, {}, options);
-    const { region, zone, egress, groupName, tags } = args;
+    const { region, zone, egress, secondZone, groupName, tags } = args;
     const own = { parent: this };
     const vpcId = this.#vpc(name, args);
     const inside = { ...tags, Name: `${groupName}-private` };
@@ -77,12 +97,28 @@ export class AwsNetwork extends ComponentResource implements Network {
       { securityGroupId: endpoints.groupId, ...https, referencedSecurityGroupId: group.groupId, tags },
       own,
     );
+    const outside = this.#outside(name, vpcId, args);
     const ways =
-      egress === "nat" ? [new AwsGateway(name, { ...shared, zone, cidrBlock: addresses.public }, own).route] : [];
+      egress === "nat" && outside?.subnetIds[0] !== undefined
+        ? [new AwsGateway(name, { ...shared, subnetId: outside.subnetIds[0], after: outside.ready }, own).route]
+        : [];
+    this.open = secondZone === undefined ? undefined : outside;
     this.subnetId = subnet.id;
     this.groupId = group.groupId;
     this.ready = [routed, ...group.rules, admitted, ...endpoints.ready, ...ways];
     this.registerOutputs({ subnetId: this.subnetId, groupId: this.groupId });
+  }
+
+  /** Public subnets, where something stands in them. */
+  #outside(name: string, vpcId: Input<string>, args: AwsNetworkArgs): PublicNetwork | undefined {
+    const { zone, egress, secondZone, groupName, tags } = args;
+    if (egress === "none" && secondZone === undefined) return undefined;
+    const subnets = [
+      { zone, cidrBlock: addresses.public },
+      ...(secondZone === undefined ? [] : [{ zone: secondZone, cidrBlock: addresses.secondPublic }]),
+    ];
+    const { subnetIds, ready } = new AwsPublicSubnets(name, { vpcId, subnets, groupName, tags }, { parent: this });
+    return { vpcId, subnetIds, ready };
   }
 
   #vpc(name: string, { groupName, tags }: AwsNetworkArgs): Input<string> {

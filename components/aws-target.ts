@@ -11,8 +11,9 @@ import { Provider } from "@pulumi/aws/provider.js";
 import { type AwsConfig, awsConfig, zoneOf } from "../recipe/aws/config.ts";
 import { type Ends, endsOf } from "../recipe/aws/ends.ts";
 import { leaseEnd, leaseTags } from "../recipe/aws/lease.ts";
-import { resourceName } from "../recipe/aws/names.ts";
+import { balancerName, resourceName } from "../recipe/aws/names.ts";
 import { type Provision, provisionOf } from "../recipe/aws/provision.ts";
+import { behindBalancer, isServed } from "../recipe/aws/public-chat.ts";
 import { tagsFor } from "../recipe/aws/tags.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import { Fault } from "../recipe/fault.ts";
@@ -23,6 +24,7 @@ import { AwsLease } from "./aws-lease.ts";
 import { type Found, lookUp } from "./aws-lookup.ts";
 import { AwsMachine } from "./aws-machine.ts";
 import { AwsNetwork, type Network } from "./aws-network.ts";
+import { AwsPublicChat } from "./aws-public-chat.ts";
 import { AwsVolume } from "./aws-volume.ts";
 import type { Finished, Target } from "./target-kind.ts";
 
@@ -42,6 +44,8 @@ export interface AwsTargetArgs {
   readonly now: Date;
   /** Is no machine wanted? Then the volume alone is kept, and nothing else is billed. Default: false. */
   readonly resting?: boolean;
+  /** `serve.port` of the experiment, for `publicChat`. Default: 0. */
+  readonly port?: number;
 }
 
 /**
@@ -53,6 +57,9 @@ export class AwsTarget extends ComponentResource implements Target {
   public readonly host: Output<HostSpec>;
   /** Id of the machine: another one after a replacement, undefined where none is wanted. */
   public readonly machine?: Output<string>;
+  /** Behind a load balancer alone. */
+  public readonly listens?: Target["listens"];
+  public readonly publicUrl?: Output<string> | undefined;
 
   constructor(name: string, args: AwsTargetArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:AwsTarget", name, {}, options);
@@ -71,8 +78,12 @@ export class AwsTarget extends ComponentResource implements Target {
       this.registerOutputs({ host: this.host });
       return;
     }
-    const { instanceId, ready } = this.#machine(name, args, volumeId);
+    const { instanceId, network, ready } = this.#machine(name, args, volumeId);
     this.machine = instanceId;
+    if (config.publicChat !== undefined) {
+      this.listens = behindBalancer(args.port ?? 0);
+      this.publicUrl = this.#publicChat(name, args, { ...this.listens, network, instanceId });
+    }
     // Known at once in a preview, whose checks need it; afterwards a host as soon as the machine and its end are there.
     this.host = runtime.isDryRun() ? output(host) : all(ready).apply(() => host);
     this.registerOutputs({ host: this.host, machine: this.machine });
@@ -99,7 +110,24 @@ export class AwsTarget extends ComponentResource implements Target {
       own,
     );
     const lease = new AwsLease(name, { instanceId, end, region, stack, leaseName: `${resource}-lease`, tags }, own);
-    return { instanceId, ready: [instanceId, attachment.urn, lease.scheduleId] };
+    return { instanceId, network, ready: [instanceId, attachment.urn, lease.scheduleId] };
+  }
+
+  #publicChat(
+    name: string,
+    { config, host: { stack } }: AwsTargetArgs,
+    { port, network, instanceId }: { port: number; network: Network; instanceId: Output<string> },
+  ): Output<string> | undefined {
+    if (config.publicChat === undefined || network.open === undefined) return undefined;
+    return new AwsPublicChat(
+      name,
+      {
+        ...{ config: config.publicChat, port, instanceId, network: network.open, machineGroupId: network.groupId },
+        ...{ groupName: resourceName(stack), balancerName: balancerName(stack) },
+        tags: tagsFor(stack, { owner: config.owner }),
+      },
+      { parent: this },
+    ).url;
   }
 
   #network(
@@ -112,7 +140,8 @@ export class AwsTarget extends ComponentResource implements Target {
       return new AwsGivenNetwork(name, { found: found.network, groupName, tags }, { parent: this });
     }
     const { region, egress } = config;
-    return new AwsNetwork(name, { region, zone, egress, groupName, tags }, { parent: this });
+    const { secondZone } = found;
+    return new AwsNetwork(name, { region, zone, egress, secondZone, groupName, tags }, { parent: this });
   }
 }
 
@@ -128,12 +157,12 @@ export async function awsTarget(
   const provision = provisioned(experiment);
   const provider = new Provider(name, { region: config.region });
   const found = await lookUp({ stack: host.stack, config, zone: zoneOf(config) }, { provider });
-  const serves = experiment.serve.enabled && experiment.teardown.when !== "after-training";
+  const serves = isServed(experiment);
   const resting = !serves && found.machineTags === undefined && (await isFinished());
   const ends = endsOf(experiment.teardown.when, config.idleMinutes);
   return new AwsTarget(
     name,
-    { config, host, provision, found, ends, now: new Date(), resting },
+    { config, host, provision, found, ends, now: new Date(), resting, port: experiment.serve.port },
     { providers: { aws: provider } },
   );
 }

@@ -90,7 +90,7 @@ type Serve = Omit<ExperimentConfig["serve"], "enabled" | "checkpoint">;
 
 /** In a Pod of its own the gateway listens on the Pod's address, and who may reach it is the cluster's policy. */
 function servedBy(target: Target, serve: Serve): Serve {
-  if (target.endpoint === undefined) return serve;
+  if (target.endpoint === undefined) return { ...serve, ...target.listens };
   return { ...serve, host: "0.0.0.0", port: gatewayPort, tls: serve.tls === "auto" ? "off" : serve.tls };
 }
 

@@ -11,7 +11,7 @@ const roleType = "aws:iam/role:Role";
 
 /** AWS knows no resource for these (Service Authorization Reference): a `*` is all that can be written. */
 const withoutResource = [
-  /^(ec2|autoscaling|ssm|tag|pricing|servicequotas):(Describe|Get|List)[A-Za-z]*\*?$/,
+  /^(ec2|elasticloadbalancing|autoscaling|ssm|tag|pricing|servicequotas):(Describe|Get|List)[A-Za-z]*\*?$/,
   /^ssm:UpdateInstanceInformation$/,
   /^ssmmessages:(Create|Open)(Control|Data)Channel$/,
   /^ec2messages:[A-Za-z]+$/,

@@ -1,7 +1,9 @@
 import { isWorldOpen } from "../recipe/aws/config.ts";
-import { belongsTo, type Inputs, mapsAt, type ResourceRule, shown, type StackRule, textsAt } from "./rule.ts";
+import { openToEveryone } from "../recipe/aws/tags.ts";
+import { belongsTo, type Inputs, mapAt, mapsAt, type ResourceRule, shown, type StackRule, textsAt } from "./rule.ts";
 
 const group = "aws:ec2/securityGroup:SecurityGroup";
+const ingressRule = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule";
 const defaultGroup = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup";
 
 /** Blocks of addresses that a rule of a group lets in. */
@@ -13,17 +15,25 @@ function blocksOf(rule: Inputs): readonly string[] {
 function inboundOf(type: string, inputs: Inputs): readonly Inputs[] {
   if (type === group || type === defaultGroup) return mapsAt(inputs, "ingress");
   if (type === "aws:ec2/securityGroupRule:SecurityGroupRule") return inputs["type"] === "ingress" ? [inputs] : [];
-  return type === "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule" ? [inputs] : [];
+  return type === ingressRule ? [inputs] : [];
+}
+
+/** A rule that says itself that it is open on purpose: https and nothing else, by the tag of a public chat for everyone. */
+function isOpenOnPurpose(type: string, inputs: Inputs): boolean {
+  const tags = mapAt(inputs, "tags");
+  const { ipProtocol, fromPort, toPort } = inputs;
+  const said = Object.entries(openToEveryone).every(([name, value]) => tags[name] === value);
+  return type === ingressRule && said && ipProtocol === "tcp" && fromPort === 443 && toPort === 443;
 }
 
 /** The internet scans every address all the time. */
 export const openPortRule: ResourceRule = {
   name: "no-world-open-port",
-  description: "No port is open to the whole internet, nor to nearly all of it.",
+  description: "No port is open to the whole internet, nor to nearly all of it, unless it is https and tagged so.",
   known: ["EC2.18", "EC2.19", "EC2.53", "EC2.54", "CKV_AWS_24", "CKV_AWS_260"],
   check: ({ type, inputs }) =>
     inboundOf(type, inputs).flatMap((rule) => {
-      const open = blocksOf(rule).filter(isWorldOpen);
+      const open = isOpenOnPurpose(type, rule) ? [] : blocksOf(rule).filter(isWorldOpen);
       const ports =
         rule["fromPort"] === undefined ? "all ports" : `ports ${shown(rule["fromPort"])} to ${shown(rule["toPort"])}`;
       return open.length === 0 ? [] : [`${open.join(", ")} may connect to ${ports}; name the addresses that need to.`];

@@ -3,6 +3,7 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from "n
 import type { Socket } from "node:net";
 import type { Layout } from "../../recipe/layout.ts";
 import type { EndpointStatus } from "../../recipe/lifecycle.ts";
+import { keptConnectionMs } from "../../recipe/proxy.ts";
 import { answerChat, type ChatRouteOptions, type CompletionFacts, endingError } from "./chat-route.ts";
 import { isOwnHost, sendError, sendJson, sendText } from "./http.ts";
 import type { KeyPair } from "./certificate.ts";
@@ -52,7 +53,7 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     void exchange(request, response, routes, options);
   };
-  const limits = { requestTimeout: 0, headersTimeout: 15_000, keepAliveTimeout: 65_000 };
+  const limits = { requestTimeout: 0, headersTimeout: 15_000, keepAliveTimeout: keptConnectionMs };
   const { tls } = options;
   const server =
     tls === undefined

@@ -12,7 +12,7 @@ export function register(program: Command): void {
   program
     .command("endpoint")
     .argument(...experiment)
-    .option("--json", "{url, apiKey, models}")
+    .option("--json", "{url, apiKey, models, publicUrl}")
     .option("--shell", say("endpoint.help.shell"))
     .option("--tunnel", say("endpoint.help.tunnel"))
     .option("--certificate", say("endpoint.help.certificate"))
@@ -40,31 +40,42 @@ interface EndpointOptions {
 async function endpoint(name: string, options: EndpointOptions): Promise<void> {
   if (options.tunnel === true) {
     await atEndpoint(name, async (reached) => {
-      process.stdout.write(textOf(name, reached.facts, options));
+      process.stdout.write(endpointText(name, reached.facts, options));
       if (reached.tunnelled) await keepTunnel();
     });
     return;
   }
   const { onHost } = await import("../project.ts");
   const { isBehindLoopback } = await import("../reach-endpoint.ts");
+  const publicUrl = await publicUrlFor(name, options);
   await onHost(name, async (host) => {
     const facts = await factsOf(host, name);
-    process.stdout.write(textOf(name, facts, options));
+    process.stdout.write(endpointText(name, { ...facts, publicUrl }, options));
     if (options.certificate === true || host.isHere || !isBehindLoopback(facts.status.host)) return;
     process.stderr.write(`${say("endpoint.remote", { host: host.description, name })}\n`);
   });
 }
 
-function textOf(
+/** Of a load balancer before it, where the file asks for one and the answer shows it: only Pulumi knows. */
+async function publicUrlFor(name: string, { shell, certificate }: EndpointOptions): Promise<string | undefined> {
+  if (shell === true || certificate === true) return undefined;
+  const { readStack } = await import("../stack-file.ts");
+  const { asksForPublicChat, publicUrlOf } = await import("../public-url.ts");
+  return asksForPublicChat(await readStack(name)) ? publicUrlOf(name) : undefined;
+}
+
+/** What `tuneup endpoint` prints of an endpoint. `publicUrl`: base URL of a load balancer before it. */
+export function endpointText(
   name: string,
-  { url, apiKey, models, certificate = "", fingerprint }: EndpointFacts,
+  { url, apiKey, models, certificate = "", fingerprint, publicUrl }: EndpointFacts & { publicUrl?: string | undefined },
   { shell = false, json = false, certificate: wanted = false }: EndpointOptions,
 ): string {
   if (wanted) return certificate;
   if (shell) return `export OPENAI_BASE_URL='${url}/v1'\nexport OPENAI_API_KEY='${apiKey}'\n`;
-  if (json) return `${JSON.stringify({ url, apiKey, models })}\n`;
+  if (json) return `${JSON.stringify({ url, apiKey, models, publicUrl })}\n`;
   const lines = [
     say("endpoint.url", { url: `${url}/v1` }),
+    ...(publicUrl === undefined ? [] : [say("endpoint.public", { url: `${publicUrl}/v1` })]),
     say("endpoint.models", { models: models.join(", ") }),
     say("endpoint.key", { name }),
     ...(fingerprint === undefined ? [] : [say("endpoint.fingerprint", { fingerprint, name })]),

@@ -56,6 +56,7 @@ interface Update {
 /** The closing page: both models' answers where something is new, where everything is, what to type next. */
 async function close(experiment: string, host: Host, { outputs, changed }: Update, signal: AbortSignal): Promise<void> {
   const { reachEndpoint } = await import("../reach-endpoint.ts");
+  const { publicUrlIn } = await import("../public-url.ts");
   // A machine that has ended is none to be asked, and no other is made for that.
   const isThere = (await host.isUp?.()) !== false;
   const usage = isThere ? host.run("usage", { experiment }, { signal }) : Promise.resolve(undefined);
@@ -73,7 +74,10 @@ async function close(experiment: string, host: Host, { outputs, changed }: Updat
       const reached = await reachEndpoint(host, facts);
       await compare(experiment, reached.facts, host, signal).finally(() => reached.close());
     } else process.stdout.write(`\n${say("up.unchanged")}\n`);
-    printRows([...endpointRows(experiment, facts, host), [say("up.artifact"), artifact]]);
+    const outside = publicUrlIn(outputs);
+    const publicRows: Row[] =
+      outside === undefined ? [] : [[say("up.public"), say("up.public.text", { url: outside })]];
+    printRows([...endpointRows(experiment, facts, host), ...publicRows, [say("up.artifact"), artifact]]);
   }
   await printUsage(await usage, host);
 }

@@ -48,7 +48,7 @@ const publicChat = z
         error: "must be the ARN of a certificate in ACM",
       })
       .describe("ARN of the certificate in ACM that the load balancer shows."),
-    allowedCidrs: z.array(cidr).min(1).describe("Blocks of addresses that may connect."),
+    allowedCidrs: z.array(cidr).min(1).describe("Blocks of IPv4 addresses that may connect, by https."),
     everyone: flag
       .default(false)
       .describe("Must be true as well for 0.0.0.0/0, ::/0 and blocks nearly as large: said once it may be a slip."),
@@ -137,10 +137,15 @@ const settings = z.strictObject({
 });
 
 /** `tuneup:aws`: what is provisioned for the target aws. */
-export const aws = settings.refine(({ region, zone }) => zone === undefined || zone.slice(0, -1) === region, {
-  path: ["zone"],
-  error: "must be a zone of aws.region",
-});
+export const aws = settings
+  .refine(({ region, zone }) => zone === undefined || zone.slice(0, -1) === region, {
+    path: ["zone"],
+    error: "must be a zone of aws.region",
+  })
+  .refine(({ region, publicChat }) => publicChat === undefined || publicChat.certificate.split(":")[3] === region, {
+    path: ["publicChat", "certificate"],
+    error: "must be the ARN of a certificate in aws.region, where the load balancer is",
+  });
 
 /** What `tuneup:aws` says, its defaults filled in. */
 export type AwsConfig = z.output<typeof aws>;

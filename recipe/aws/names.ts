@@ -8,11 +8,23 @@ const most = 40;
  * where a name has to be unique: what a killed `up` made without noting it is in nobody's way then.
  */
 export function resourceName(stack: string): string {
+  return nameOf(stack, most);
+}
+
+function nameOf(stack: string, longest: number): string {
   // What Pulumi allows in a stack's name and IAM does not.
   const plain = stack.replace(/[^A-Za-z0-9-]/g, "-");
-  if (plain === stack && stack.length <= most) return `tuneup-${stack}`;
+  if (plain === stack && stack.length <= longest) return `tuneup-${stack}`;
   const hash = createHash("sha256").update(stack).digest("hex").slice(0, 8);
-  return `tuneup-${plain.slice(0, most - hash.length - 1)}-${hash}`;
+  return `tuneup-${plain.slice(0, longest - hash.length - 1)}-${hash}`;
+}
+
+/** Most characters of what follows `tuneup-` in names of load balancers: 32 in all, 8 of them Pulumi's. */
+const mostOfBalancers = 17;
+
+/** The same for a load balancer and what belongs to it, whose names are shorter. */
+export function balancerName(stack: string): string {
+  return nameOf(stack, mostOfBalancers);
 }
 
 /** IAM's folder for what tuneup makes: whoever runs `up` may be held to it. */

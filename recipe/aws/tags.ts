@@ -9,6 +9,8 @@ export const tagNames = {
   leaseHours: "tuneup:lease-hours",
   /** On the volume alone: `data`. */
   volume: "tuneup:volume",
+  /** On one rule of a group alone: that it is open to the internet on purpose. */
+  open: "tuneup:open",
 } as const;
 
 /** Value of `tuneup:project` on everything of ours. */
@@ -20,6 +22,9 @@ export const kept = "kept";
 
 /** Tags by name. */
 export type Tags = Readonly<Record<string, string>>;
+
+/** On the rule that lets everyone in to a load balancer: the file said so twice. The policy pack knows it. */
+export const openToEveryone: Tags = { [tagNames.open]: "everyone" };
 
 /** By what the resources of a stack are found. */
 export function ownTags(stack: string): Tags {

@@ -1,4 +1,4 @@
-import { runtime } from "@pulumi/pulumi";
+import { type Output, runtime } from "@pulumi/pulumi";
 import { vi } from "vitest";
 import type { Inputs, DeclaredResource } from "../../policies/rule.ts";
 import type { Finished } from "../../components/target-kind.ts";
@@ -22,8 +22,14 @@ export interface Cloud {
   readonly ami?: string | undefined;
   readonly volumes: readonly CloudVolume[];
   readonly machines: readonly { readonly id: string; readonly tags: Readonly<Record<string, string>> }[];
-  /** Id of the VPC that is asked for, and its private subnets. */
-  readonly vpc?: { readonly id: string; readonly subnets: readonly string[] };
+  /** Id of the VPC that is asked for, its private subnets, and its public ones by zone. */
+  readonly vpc?: {
+    readonly id: string;
+    readonly subnets: readonly string[];
+    readonly publicSubnets?: Readonly<Record<string, readonly string[]>>;
+  };
+  /** Letters of the region's zones. Default: a to c. */
+  readonly zones?: readonly string[];
   /** What every question is answered with, if AWS refuses. */
   readonly refusal?: string;
 }
@@ -41,6 +47,9 @@ const declared: Declared[] = [];
 /** Tokens of what AWS was asked, each with what was asked. */
 export const asked: { readonly token: string; readonly inputs: Inputs }[] = [];
 let cloud = emptyCloud;
+let region = "us-east-1";
+/** What the last declared target says of its load balancer. */
+export let publicUrl: string | undefined;
 
 const outputs: Readonly<Record<string, object>> = {
   Environment: { path: "/data/env/e", torchDevice: "cuda" },
@@ -56,7 +65,20 @@ function stateOf(type: string, name: string): { readonly id: string; readonly [k
   if (type === "aws:ebs/volume:Volume") return { id: "vol-0123456789abcdef0" };
   if (type === "aws:ec2/instance:Instance") return { id: "i-0123456789abcdef0" };
   const id = `${type.split(":").at(-1)}(${name})`;
-  return { id, arn: `arn:${id}`, allocationId: `allocation:${id}`, prefixListId: `prefixes:${id}` };
+  return {
+    id,
+    arn: `arn:${id}`,
+    dnsName: `${name}.elb.amazonaws.com`,
+    allocationId: `allocation:${id}`,
+    prefixListId: `prefixes:${id}`,
+  };
+}
+
+function subnetsWhere(values: (name: string) => readonly string[]): readonly string[] {
+  if (values("map-public-ip-on-launch").includes("false")) return cloud.vpc?.subnets ?? [];
+  const [zone] = values("availability-zone");
+  const open = Object.entries(cloud.vpc?.publicSubnets ?? {});
+  return open.flatMap(([of, ids]) => (zone === undefined || zone === of ? ids : []));
 }
 
 /** An error as the engine hands on a provider's. */
@@ -84,7 +106,10 @@ function answer(token: string, inputs: Inputs): object {
     case "getVpc":
       return { id: cloud.vpc?.id };
     case "getSubnets":
-      return { ids: cloud.vpc?.subnets ?? [] };
+      return { ids: subnetsWhere(values) };
+    case "getAvailabilityZones":
+      // In no order.
+      return { names: (cloud.zones ?? ["c", "a", "b"]).map((letter) => region + letter) };
   }
   throw new Error(`AWS is not asked ${token}`);
 }
@@ -123,7 +148,9 @@ export async function declare(
 ): Promise<readonly Declared[]> {
   declared.length = 0;
   asked.length = 0;
+  publicUrl = undefined;
   cloud = there;
+  region = config.aws?.region ?? "us-east-1";
   const target = await targetOf(stack, hostSpecOf(config, {}, stack), config, isFinished);
   if (whole) new Experiment(stack, { config, target });
   const last = whole ? "tuneup-host:index:RunCompletion" : "aws:scheduler/schedule:Schedule";
@@ -133,7 +160,20 @@ export async function declare(
   await vi.waitFor(isThere, { interval: 5, timeout: 20_000 });
   // What comes after the last has no one that waits for it; host is there when all that it needs is.
   await new Promise((resolve) => void target.host.apply(resolve));
+  if (target.publicUrl !== undefined) await settled(target.publicUrl);
   return [...declared];
+}
+
+/** All of a public chat is declared, its last by what comes from it. */
+async function settled(url: Output<string>): Promise<void> {
+  publicUrl = await new Promise<string>((resolve) => void url.apply(resolve));
+  const isThere = (): void => {
+    const all = declared.map(({ type }) => type);
+    for (const last of ["aws:lb/listener:Listener", "aws:lb/targetGroupAttachment:TargetGroupAttachment"]) {
+      if (!all.includes(last)) throw new Error(`${last} is not declared yet`);
+    }
+  };
+  await vi.waitFor(isThere, { interval: 5, timeout: 20_000 });
 }
 
 /** The one of a type and name; throws where there is none or another. */

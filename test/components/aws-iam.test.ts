@@ -6,22 +6,27 @@ import { expect, it } from "vitest";
 import { violations } from "../../policies/pack.ts";
 import { statementsOf } from "../../policies/policy-document.ts";
 import { mapAt, textsAt } from "../../policies/rule.ts";
-import { identityPath, resourceName } from "../../recipe/aws/names.ts";
+import { balancerName, identityPath, resourceName } from "../../recipe/aws/names.ts";
 import { awsConfig } from "../../recipe/aws/config.ts";
 import { actionsOf } from "./aws-permissions.ts";
 import { declare, emptyCloud, ofAws, only } from "./aws-cloud.ts";
-import { shipped, shippedExperiment } from "./aws-shipped.ts";
+import { publicChat, shipped, shippedExperiment } from "./aws-shipped.ts";
 
-/** docs/aws-iam.json: what whoever runs `up` may do. */
-const policy = readFileSync(new URL("../../docs/aws-iam.json", import.meta.url), "utf8");
-const statements = statementsOf(policy);
-const allowed = statements.flatMap((statement) => textsAt(statement, "Action"));
+const read = (name: string) => readFileSync(new URL(`../../docs/${name}.json`, import.meta.url), "utf8");
+/** What whoever runs `up` may do, and what is added for a public chat. */
+const policy = read("aws-iam");
+const policyOfChat = read("aws-iam-public-chat");
+const policies = [policy, policyOfChat];
+const actionsIn = (text: string) => statementsOf(text).flatMap((statement) => textsAt(statement, "Action"));
+const statements = policies.flatMap(statementsOf);
 
-/** Types of everything that an experiment for aws can declare. */
-async function types(): Promise<Set<string>> {
-  const there = { ...emptyCloud, vpc: { id: "vpc-0aaaaaaaaaaaaaaaa", subnets: ["subnet-a"] } };
+/** Types of everything that an experiment for aws can declare, with a public chat or without. */
+async function types(more: object): Promise<Set<string>> {
+  const publicSubnets = { "us-east-1a": ["subnet-c"], "us-east-1b": ["subnet-d"] };
+  const there = { ...emptyCloud, vpc: { id: "vpc-0aaaaaaaaaaaaaaaa", subnets: ["subnet-a"], publicSubnets } };
   const found = new Set<string>();
-  for (const aws of [{}, { egress: "none" }, { vpc: "default" }]) {
+  for (const settings of [{}, { egress: "none" }, { vpc: "default" }]) {
+    const aws = { ...settings, ...more };
     for (const name of shipped) {
       const all = ofAws(await declare(shippedExperiment(name, { aws }), { there }));
       for (const { type } of all) found.add(type);
@@ -32,13 +37,26 @@ async function types(): Promise<Set<string>> {
 
 it("names an action only where a resource, or a call of ours, takes it, and lacks none", async () => {
   const uses = ["audit", "host", "invokes", "leftovers", "purge", "tags"];
-  expect(Object.keys(actionsOf).toSorted()).toEqual([...(await types()), ...uses].toSorted());
-  expect([...new Set(allowed)].toSorted()).toEqual([...new Set(Object.values(actionsOf).flat())].toSorted());
+  const usual = [...(await types({})), ...uses];
+  const withChat = new Set([...usual, ...(await types({ publicChat })), "publicChat"]);
+  expect(Object.keys(actionsOf).toSorted()).toEqual([...withChat].toSorted());
+  const needed = (names: readonly string[]) => [...new Set(names.flatMap((name) => actionsOf[name] ?? []))];
+  expect([...new Set(actionsIn(policy))].toSorted()).toEqual(needed(usual).toSorted());
+  // Beside the first, and no action in both.
+  const added = needed([...withChat]).filter((action) => !needed(usual).includes(action));
+  expect(actionsIn(policyOfChat).toSorted()).toEqual(added.toSorted());
 });
 
 it("keeps the pack's own rules: no wildcard, no action on everything", () => {
-  const inputs = { policy };
-  expect(violations([{ type: "aws:iam/policy:Policy", name: "up", urn: "up", inputs }])).toEqual([]);
+  for (const text of policies) {
+    const inputs = { policy: text };
+    expect(violations([{ type: "aws:iam/policy:Policy", name: "up", urn: "up", inputs }])).toEqual([]);
+  }
+  // AWS knows no resource for looking at a load balancer, and one for changing it.
+  const changed = {
+    policy: policyOfChat.replace("elasticloadbalancing:DescribeTags", "elasticloadbalancing:SetSubnets"),
+  };
+  expect(violations([{ type: "aws:iam/policy:Policy", name: "up", urn: "up", inputs: changed }])).toHaveLength(1);
   const wider = { policy: policy.replace('"ec2:CreateVpc"', '"ec2:*"') };
   expect(violations([{ type: "aws:iam/policy:Policy", name: "up", urn: "up", inputs: wider }])).toHaveLength(1);
 });
@@ -54,7 +72,14 @@ it("changes, ends and reaches only what has the tag of tuneup, or its path and n
     );
     const looks = textsAt(statement, "Action").every((action) => /:(Describe|Get|List)/.test(action));
     // A new machine's disk, image and network card; new tags at the making alone; the default group of a new VPC.
-    const other = ["StartFromAnImage", "StartWithAnEncryptedDisk", "TagWhatIsMade", "CloseTheDefaultGroup"];
+    // And the role that AWS itself gives its load balancers.
+    const other = [
+      "TheFirstBalancerOfAnAccount",
+      "StartFromAnImage",
+      "StartWithAnEncryptedDisk",
+      "TagWhatIsMade",
+      "CloseTheDefaultGroup",
+    ];
     expect(tagged || named || looks || other.includes(sid), sid).toBe(true);
   }
 });
@@ -64,13 +89,17 @@ it("fits what is declared: names, path, image, user", async () => {
   const arns = statements.flatMap((statement) => textsAt(statement, "Resource"));
   expect(arns).toContain(`arn:aws:iam::*:role${identityPath}*`);
   expect(arns).toContain(`arn:aws:scheduler:*:*:schedule/default/tuneup-*`);
+  for (const kind of ["loadbalancer/app", "listener/app", "targetgroup"]) {
+    expect(arns).toContain(`arn:aws:elasticloadbalancing:*:*:${kind}/tuneup-*`);
+  }
+  expect(balancerName("exp")).toBe("tuneup-exp");
   expect(only(all, "Schedule").name).toMatch(new RegExp(`^${resourceName("exp")}`));
   expect(awsConfig(undefined).amiParameter).toMatch(/^\/aws\/service\/deeplearning\//);
   expect(arns).toContain("arn:aws:ssm:*::parameter/aws/service/deeplearning/*");
 });
 
-it("fits into one managed policy of IAM", () => {
-  expect(policy.replace(/\s/g, "").length).toBeLessThanOrEqual(6144);
+it.each(["aws-iam", "aws-iam-public-chat"])("%s fits into one managed policy of IAM", (name) => {
+  expect(read(name).replace(/\s/g, "").length).toBeLessThanOrEqual(6144);
 });
 
 it("the policy pack speaks of types that @pulumi/aws has", () => {

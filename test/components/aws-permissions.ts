@@ -1,3 +1,5 @@
+const balancersTags = ["AddTags", "RemoveTags", "DescribeTags"];
+
 /**
  * The actions of AWS that each resource of the target aws takes, as the AWS provider of Pulumi makes it, reads it, changes it and deletes it, and
  * those of our own calls. From the API calls of terraform-provider-aws 6's resources; never watched on AWS.
@@ -63,6 +65,26 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     ...["CreateSchedule", "GetSchedule", "UpdateSchedule", "DeleteSchedule"].map((action) => `scheduler:${action}`),
     "iam:PassRole",
   ],
+  "aws:lb/loadBalancer:LoadBalancer": [
+    ...balancing("CreateLoadBalancer", "DescribeLoadBalancers", "DescribeLoadBalancerAttributes", "DeleteLoadBalancer"),
+    ...balancing("DescribeCapacityReservation", "ModifyLoadBalancerAttributes", "SetIpAddressType"),
+    ...balancing("SetSecurityGroups", "SetSubnets", ...balancersTags),
+    // It makes its network cards by a role of its own, which an account has from its first one on.
+    ...["ec2:DescribeAccountAttributes", "iam:CreateServiceLinkedRole"],
+  ],
+  "aws:lb/targetGroup:TargetGroup": balancing(
+    ...["CreateTargetGroup", "DescribeTargetGroups", "DescribeTargetGroupAttributes", "DeleteTargetGroup"],
+    ...["ModifyTargetGroup", "ModifyTargetGroupAttributes", ...balancersTags],
+  ),
+  "aws:lb/targetGroupAttachment:TargetGroupAttachment": balancing(
+    ...["RegisterTargets", "DescribeTargetHealth", "DeregisterTargets"],
+  ),
+  "aws:lb/listener:Listener": balancing(
+    ...["CreateListener", "DescribeListeners", "DescribeListenerAttributes", "DeleteListener"],
+    ...["ModifyListener", "ModifyListenerAttributes", ...balancersTags],
+  ),
+  // What the program asks for a public chat alone.
+  publicChat: ec2("DescribeAvailabilityZones"),
   // Everything that has tags.
   tags: ec2("CreateTags", "DeleteTags"),
   // What the program asks before it declares anything, and what the provider asks of the credentials.
@@ -93,4 +115,8 @@ function ec2(...names: readonly string[]): string[] {
 
 function iam(...names: readonly string[]): string[] {
   return names.map((name) => `iam:${name}`);
+}
+
+function balancing(...names: readonly string[]): string[] {
+  return names.map((name) => `elasticloadbalancing:${name}`);
 }

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { violations } from "../../policies/pack.ts";
 import { requiredTags } from "../../policies/tags.ts";
+import { isWorldOpen } from "../../recipe/aws/config.ts";
 import { instanceTypes } from "../../recipe/aws/instance-types.ts";
 import { type Cloud, declare, type Declared, emptyCloud, ofAws, only } from "./aws-cloud.ts";
 import { shippedExperiment } from "./aws-shipped.ts";
@@ -10,6 +11,18 @@ import { shippedExperiment } from "./aws-shipped.ts";
 const stacks = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/);
 
 const regions = fc.constantFrom("us-east-1", "eu-central-1", "ap-southeast-2", "us-gov-west-1");
+
+const byte = fc.integer({ min: 0, max: 255 });
+const blocks = fc
+  .tuple(byte, byte, byte, byte, fc.integer({ min: 0, max: 32 }))
+  .map(([a, b, c, d, length]) => `${a}.${b}.${c}.${d}/${length}`);
+
+const publicChats = (region: string) =>
+  fc.array(blocks, { minLength: 1, maxLength: 5 }).map((allowedCidrs) => ({
+    certificate: `arn:aws:acm:${region}:123456789012:certificate/0a1b`,
+    allowedCidrs,
+    everyone: allowedCidrs.some(isWorldOpen),
+  }));
 
 /** Everything that `tuneup:aws` may say and this release does. */
 const settings = regions.chain((region) =>
@@ -23,6 +36,7 @@ const settings = regions.chain((region) =>
       egress: fc.constantFrom("nat", "none"),
       owner: fc.constantFrom("me@example.com", "Team Ä"),
       lease: fc.record({ hours: fc.integer({ min: 1, max: 10_000 }) }),
+      publicChat: publicChats(region),
     },
     { requiredKeys: ["region"] },
   ),
@@ -31,7 +45,13 @@ const settings = regions.chain((region) =>
 /** The zone that the shipped file names is of another region. */
 const withSettings = (aws: object) => shippedExperiment("aws-demo", { aws: { zone: undefined, ...aws } });
 
-const cloud: Cloud = { ...emptyCloud, vpc: { id: "vpc-0aaaaaaaaaaaaaaaa", subnets: ["subnet-a"] } };
+const publicSubnets = Object.fromEntries(
+  ["us-east-1", "eu-central-1", "ap-southeast-2", "us-gov-west-1"].flatMap((region) =>
+    ["a", "b", "c"].map((letter) => [region + letter, [`subnet-${region}${letter}`]]),
+  ),
+);
+const vpc = { id: "vpc-0aaaaaaaaaaaaaaaa", subnets: ["subnet-a"], publicSubnets };
+const cloud: Cloud = { ...emptyCloud, vpc };
 
 /** Kinds whose names AWS keeps unique, with the most characters that it takes. Pulumi makes them: the resource's own, a dash, 7 more. */
 const named: Readonly<Record<string, number>> = {
@@ -40,6 +60,8 @@ const named: Readonly<Record<string, number>> = {
   RolePolicy: 128,
   Schedule: 64,
   SecurityGroup: 255,
+  LoadBalancer: 32,
+  TargetGroup: 32,
 };
 
 function namesIn(all: readonly Declared[]): [string, string][] {
@@ -52,7 +74,7 @@ function namesIn(all: readonly Declared[]): [string, string][] {
 }
 
 describe("whatever the file says", () => {
-  it("nothing can be reached from outside, everything is encrypted, tagged and named as AWS takes it", async () => {
+  it("nothing but a load balancer can be reached from outside, everything is encrypted, tagged and named as AWS takes it", async () => {
     await fc.assert(
       fc.asyncProperty(settings, stacks, async (aws, stack) => {
         const all = ofAws(await declare(withSettings(aws), { stack, there: cloud }));
@@ -65,8 +87,15 @@ describe("whatever the file says", () => {
         expect(inputs).not.toHaveProperty("keyName");
         // Whoever comes in comes from a group of this network.
         for (const rule of all.filter(({ type }) => type.endsWith(":SecurityGroupIngressRule"))) {
-          expect(Object.keys(rule.inputs)).not.toContain("cidrIpv4");
+          const { cidrIpv4, fromPort, toPort, securityGroupId } = rule.inputs;
+          if (cidrIpv4 === undefined) continue;
+          expect(aws.publicChat).toBeDefined();
+          // Never the machine's own.
+          expect([fromPort, toPort, securityGroupId]).toEqual(
+            [443, 443, only(all, "LoadBalancer").inputs["securityGroups"]].flat(),
+          );
         }
+        expect(all.some(({ type }) => type.startsWith("aws:lb/"))).toBe(aws.publicChat !== undefined);
         for (const { inputs } of all.filter((one) => one.inputs["tags"] !== undefined)) {
           const tags = inputs["tags"] as Record<string, string>;
           expect(Object.keys(tags)).toEqual(expect.arrayContaining([...requiredTags]));

@@ -26,3 +26,9 @@ export function shippedExperiment(name: string, changes: Values = {}): Experimen
   if (result.experiment === undefined) throw new Error(JSON.stringify(result.faults));
   return result.experiment;
 }
+
+/** What `aws.publicChat` may say in us-east-1. */
+export const publicChat = {
+  certificate: "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d",
+  allowedCidrs: ["203.0.113.0/24", "198.51.100.7/32"],
+};

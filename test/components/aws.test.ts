@@ -1,11 +1,11 @@
 import { RunError } from "@pulumi/pulumi";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { stringify } from "yaml";
 import { violations } from "../../policies/pack.ts";
 import { leaseFile } from "../../recipe/aws/ends.ts";
 import { leaseTags } from "../../recipe/aws/lease.ts";
 import { tagsFor } from "../../recipe/aws/tags.ts";
 import { asked, type Cloud, type CloudVolume, declare, type Declared, emptyCloud, ofAws, only } from "./aws-cloud.ts";
+import { pictureOf } from "./aws-picture.ts";
 import { shipped, shippedExperiment, type Values } from "./aws-shipped.ts";
 
 const now = new Date("2026-11-27T12:00:30Z");
@@ -15,21 +15,6 @@ beforeEach(() => {
   vi.useFakeTimers({ now, toFake: ["Date"] });
   return () => vi.useRealTimers();
 });
-
-/** Inputs of all resources, as text for people; what the machine is told at its start has tests of its own. */
-function pictureOf(all: readonly Declared[]): string {
-  const entries = ofAws(all).map(({ type, name, inputs }) => {
-    const { id, userData, ...shown } = inputs;
-    expect(id).toBeDefined();
-    const told = userData === undefined ? {} : { userData: "(see recipe/aws/user-data.ts)" };
-    return { type, name, inputs: { ...shown, ...told } };
-  });
-  const order = ({ type, name }: { type: string; name: string }) => `${type} ${name}`;
-  return stringify(
-    entries.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)),
-    { sortMapEntries: true, lineWidth: 0 },
-  );
-}
 
 /** Tags that a user changed after a stack was destroyed. */
 const own = { ...tagsFor("exp", { owner: "someone", expiry: "kept" }), "tuneup:volume": "data", Name: "by hand" };

@@ -6,6 +6,11 @@ const sha256 = "a".repeat(64);
 /** The model below is a folder, whose needs no one knows here. */
 const machine = { instanceTypes: ["g6.xlarge"], volume: { sizeGiB: 50 } };
 
+const publicChat = {
+  certificate: "arn:aws:acm:us-east-1:123456789012:certificate/a",
+  allowedCidrs: ["203.0.113.0/24"],
+};
+
 const config = {
   model: { source: "path", id: "models/qwen", adapter: "saves/first,local-123456789abc" },
   datasets: [
@@ -46,17 +51,31 @@ describe("readRunnableExperiment", () => {
       "aws.spot: must be false: this release starts machines on demand alone. Take it out; `npx tuneup check` says what the machine costs on demand.",
     ],
     [
+      { target: "aws", aws: { ...machine, publicChat }, serve: { enabled: false } },
+      "aws.publicChat: is for an endpoint, and there is none, since serve.enabled is false. Take it out, or let the experiment be served.",
+    ],
+    [
+      { target: "aws", aws: { ...machine, publicChat }, teardown: "after-training" },
+      /^aws.publicChat: .* there is none, since teardown.when is after-training\./,
+    ],
+    [
       {
         target: "aws",
-        aws: {
-          ...machine,
-          publicChat: {
-            certificate: "arn:aws:acm:us-east-1:123456789012:certificate/a",
-            allowedCidrs: ["203.0.113.0/24"],
-          },
-        },
+        aws: { ...machine, publicChat: { ...publicChat, allowedCidrs: ["10.0.0.0/8", "2001:db8::/32"] } },
       },
-      /^aws.publicChat: is not made by this release: nothing of the machine/,
+      /^aws.publicChat.allowedCidrs: must be blocks of IPv4, .*, got 2001:db8::\/32\./,
+    ],
+    [
+      { target: "aws", aws: { ...machine, publicChat }, serve: { host: "10.73.0.9" } },
+      /^serve.host: must be left out with aws.publicChat, .*, got 10.73.0.9\./,
+    ],
+    [
+      { target: "aws", aws: { ...machine, publicChat }, serve: { tls: "off" } },
+      /^serve.tls: must not be off with aws.publicChat: key, questions/,
+    ],
+    [
+      { target: "aws", aws: { ...machine, publicChat }, serve: { tls: "off", host: "0.0.0.0" } },
+      /^serve.tls: must not be off while serve.host is 0.0.0.0/,
     ],
     [{ target: "aws", aws: machine, compute: { gpus: 2 } }, /^compute.gpus: must be 1 for the target aws, .*, got 2\./],
     [
@@ -84,6 +103,16 @@ describe("readRunnableExperiment", () => {
 it("asks for machine and disk of a model that is not bundled", () => {
   const { faults } = readRunnableExperiment({ ...config, target: "aws" }, "/project");
   expect(faults?.map(({ code, property }) => [code, property])).toEqual([["aws-model-unknown", "aws.instanceTypes"]]);
+});
+
+it("takes a public chat, whatever loopback or wildcard serve.host says", () => {
+  for (const host of ["127.0.0.1", "0.0.0.0"]) {
+    const open = { ...config, target: "aws", aws: { ...machine, publicChat }, serve: { host } };
+    expect(readRunnableExperiment(open, "/project").experiment?.aws?.publicChat).toEqual({
+      ...publicChat,
+      everyone: false,
+    });
+  }
 });
 
 it("readPlannableExperiment lets through what aws is asked for and not given yet", () => {

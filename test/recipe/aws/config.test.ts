@@ -64,6 +64,11 @@ describe("tuneup:aws", () => {
       { publicChat: { allowedCidrs: ["10.0.0.0/8"] } },
       /^aws\.publicChat\.certificate: is required: ARN/,
     ],
+    [
+      "another region's certificate",
+      { region: "eu-west-1", publicChat: { certificate, allowedCidrs: ["10.0.0.0/8"] } },
+      /^aws\.publicChat\.certificate: must be the ARN of a certificate in aws\.region, .*, got "arn:aws:acm:us-east-1/,
+    ],
   ])("refuses %s", (_what, settings, sentence) => {
     expect(sentences(settings)).toEqual([expect.stringMatching(sentence)]);
   });
