@@ -24,12 +24,30 @@ function fill(disk: string): () => void {
   };
 }
 
-test("a run whose disk gets room before its waits are used up goes on by itself", async ({ skip }) => {
-  skip(process.platform !== "linux" || process.getuid?.() !== 0, "needs root on Linux, to mount a small disk");
+const cannotMount = process.platform !== "linux" || process.getuid?.() !== 0;
+const why = "needs root on Linux, to mount a small disk";
+
+/** A host whose data directory is a disk of a size of its own. */
+async function onDisk(
+  size: string,
+  environment: Readonly<Record<string, string>>,
+  use: (host: ReturnType<typeof makeHost>, disk: string) => Promise<void>,
+): Promise<void> {
   const disk = mkdtempSync(join(tmpdir(), "tuneup-disk-"));
-  await execa("mount", ["-t", "tmpfs", "-o", "size=100m", "tmpfs", disk]);
-  const host = makeHost({ TUNEUP_RUN_BACKOFF_MS: "2000" }, disk);
+  await execa("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", disk]);
+  const host = makeHost({ ...environment }, disk);
   try {
+    await use(host, disk);
+  } finally {
+    await host.clean();
+    await execa("umount", ["--lazy", disk]);
+    rmSync(disk, { recursive: true });
+  }
+}
+
+test("a run whose disk gets room before its waits are used up goes on by itself", async ({ skip }) => {
+  skip(cannotMount, why);
+  await onDisk("100m", { TUNEUP_RUN_BACKOFF_MS: "2000" }, async (host, disk) => {
     const fault = { type: "OSError", message: "[Errno 28] No space left on device" };
     host.plan({ steps: 4, troubles: [{ attempts: [1], step: 3, fault }] });
     await host.runDeclare({ dataDirectory: host.dataDirectory, spec: host.spec() }, collect());
@@ -39,19 +57,12 @@ test("a run whose disk gets room before its waits are used up goes on by itself"
     await Promise.race([until(() => host.events().filter(({ kind }) => kind === "retry").length === 2), waiting]);
     await execa("mount", ["-o", "remount,size=400m", disk]);
     expect((await waiting).status).toMatchObject({ state: "complete", attempt: 2 });
-  } finally {
-    await host.clean();
-    await execa("umount", ["--lazy", disk]);
-    rmSync(disk, { recursive: true });
-  }
+  });
 });
 
 test("a run on a full disk fails with the bytes that are free, and goes on when there is room", async ({ skip }) => {
-  skip(process.platform !== "linux" || process.getuid?.() !== 0, "needs root on Linux, to mount a small disk");
-  const disk = mkdtempSync(join(tmpdir(), "tuneup-disk-"));
-  await execa("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]);
-  const host = makeHost({}, disk);
-  try {
+  skip(cannotMount, why);
+  await onDisk("1m", {}, async (host, disk) => {
     const input = { dataDirectory: host.dataDirectory, run: "mine-1" };
     host.plan({ steps: 8, hold: 5 });
     await host.runDeclare({ dataDirectory: host.dataDirectory, spec: host.spec() }, collect());
@@ -67,19 +78,12 @@ test("a run on a full disk fails with the bytes that are free, and goes on when 
     free();
     await host.runDeclare({ dataDirectory: host.dataDirectory, spec: host.spec() }, collect());
     expect((await host.runWait(input, collect())).status.state).toBe("complete");
-  } finally {
-    await host.clean();
-    await execa("umount", ["--lazy", disk]);
-    rmSync(disk, { recursive: true });
-  }
+  });
 });
 
 test("a run that waits for room on a disk without a free byte says so", async ({ skip }) => {
-  skip(process.platform !== "linux" || process.getuid?.() !== 0, "needs root on Linux, to mount a small disk");
-  const disk = mkdtempSync(join(tmpdir(), "tuneup-disk-"));
-  await execa("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]);
-  const host = makeHost({ TUNEUP_RUN_BACKOFF_MS: "600000" }, disk);
-  try {
+  skip(cannotMount, why);
+  await onDisk("1m", { TUNEUP_RUN_BACKOFF_MS: "600000" }, async (host, disk) => {
     const input = { dataDirectory: host.dataDirectory, run: "mine-1" };
     host.plan({ steps: 8, hold: 5 });
     await host.runDeclare({ dataDirectory: host.dataDirectory, spec: host.spec() }, collect());
@@ -90,9 +94,5 @@ test("a run that waits for room on a disk without a free byte says so", async ({
     await until(async () => /^(tries again|failed)/.test(await told()));
     expect(await told()).toBe("tries again in 600 s: The disk is full.");
     expect(host.events().at(-2)).toMatchObject({ kind: "retry" });
-  } finally {
-    await host.clean();
-    await execa("umount", ["--lazy", disk]);
-    rmSync(disk, { recursive: true });
-  }
+  });
 });
