@@ -119,7 +119,7 @@ test("down ends all of it but the volume", async () => {
   expect(down.code, down.said).toBe(0);
   const { volumes, ...others } = await left(stage.cloud);
   expect(volumes).toHaveLength(1);
-  expect(down.said).toMatch(new RegExp(`${volumes[0]?.VolumeId}.* 20 GiB, 1\\.60 USD a month`));
+  expect(down.said).toMatch(new RegExp(`${volumes[0]?.VolumeId}.*20 GiB, 1\\.60 USD a month`));
   expect(Object.values(others).flat()).toEqual([]);
 });
 
