@@ -126,8 +126,12 @@ export async function kill(pid: number | undefined): Promise<void> {
 
 export function linesOf<T>(path: string): T[] {
   if (!existsSync(path)) return [];
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as T);
+  return (
+    readFileSync(path, "utf8")
+      .split("\n")
+      // What follows the last line's end is a line that is just being written.
+      .slice(0, -1)
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as T)
+  );
 }
