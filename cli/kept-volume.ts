@@ -1,7 +1,8 @@
 import { awsCalls, type Ec2Volume } from "../hosts/aws-clients.ts";
 import { awsTiming } from "../hosts/aws-timing.ts";
-import { dataVolume, deleteDataVolume, usdMonthOf } from "../hosts/aws-volume.ts";
+import { dataVolume, deleteDataVolume } from "../hosts/aws-volume.ts";
 import { tableSources } from "../recipe/aws/instance-types.ts";
+import { volumeUsdMonth } from "../recipe/aws/prices.ts";
 import type { Host } from "../hosts/host.ts";
 import { Fault } from "../recipe/fault.ts";
 import type { AwsHostSpec } from "../recipe/host.ts";
@@ -45,8 +46,8 @@ export async function settleVolume(place: AwsHostSpec, { purge, signal }: Choice
   return say("down.volume", { ...facts, price: priceOf(volume) });
 }
 
-function priceOf(volume: Ec2Volume): string {
-  const usd = usdMonthOf(volume);
+function priceOf({ sizeGiB, type }: Ec2Volume): string {
+  const usd = volumeUsdMonth(sizeGiB, type);
   if (usd === undefined) return say("audit.unpriced");
   return say("down.volume.price", { usd: usd.toFixed(2), region: tableSources.prices.region });
 }

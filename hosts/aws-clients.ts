@@ -159,7 +159,7 @@ function machineOf(instance: Ec2.Instance): Ec2Machine {
     startedAt: LaunchTime ?? new Date(0),
     endedAt: timeIn(instance.StateTransitionReason),
     reason: reason === "" ? undefined : reason,
-    expiry: Tags.find(({ Key }) => Key === "tuneup:expiry")?.Value,
+    expiry: Tags.find(({ Key }) => Key === tagNames.expiry)?.Value,
   };
 }
 

@@ -1,3 +1,4 @@
+import { oneLine } from "../recipe/aws/refusals.ts";
 import { Fault, type FaultFacts } from "../recipe/fault.ts";
 import { programMissing } from "./aws-programs.ts";
 import { lastLine } from "./ssh-faults.ts";
@@ -150,14 +151,4 @@ export function wayFault(said: string, id: string, region: string): Fault {
     next: "What runs there is not touched; run this again.",
     blame: "infrastructure",
   });
-}
-
-/** Text of AWS as one sentence, without codes that identify a request. */
-export function oneLine(text: string): string {
-  const line = text
-    .replace(/Encoded authorization failure message: \S+/, "")
-    .replace(/\s+/g, " ")
-    .trim()
-    .slice(0, 500);
-  return /[.!?]$/.test(line) ? line : `${line}.`;
 }

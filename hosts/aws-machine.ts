@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { oneLine } from "../recipe/aws/refusals.ts";
 import { Fault } from "../recipe/fault.ts";
 import type { AwsHostSpec } from "../recipe/host.ts";
 import type { AwsCalls, Ec2Machine } from "./aws-clients.ts";
-import { oneLine } from "./aws-faults.ts";
 import type { AwsTiming } from "./aws-timing.ts";
 
 /** Of which stack's machine is spoken. */

@@ -1,4 +1,3 @@
-import { otherPrices } from "../recipe/aws/prices.ts";
 import { Fault } from "../recipe/fault.ts";
 import type { AwsCalls, Ec2Volume } from "./aws-clients.ts";
 import { pause, type Place, type Waiting } from "./aws-machine.ts";
@@ -46,12 +45,6 @@ async function isAlive(calls: Calls, { stack }: Place, id: string | undefined): 
   if (id === undefined) return false;
   const machine = (await calls.machines(stack)).find((one) => one.id === id);
   return machine !== undefined && /^(pending|running|stopping|stopped)$/.test(machine.state);
-}
-
-/** US dollars that a volume costs a month, at the prices of us-east-1; undefined for a kind that has none here. */
-export function usdMonthOf({ sizeGiB, type }: Ec2Volume): number | undefined {
-  const price = (otherPrices.volumeGiBMonth as Readonly<Record<string, number>>)[type];
-  return price === undefined ? undefined : price * sizeGiB;
 }
 
 function stillAttached({ id, state, machine }: Ec2Volume, { region }: Place): Fault {

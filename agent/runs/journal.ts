@@ -58,10 +58,14 @@ export class Journal {
   }
 
   /** Writes the status now. */
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
+    return this.#settle(() => this.#writeStatus());
+  }
+
+  #settle(write: () => Promise<void>): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#append(() => this.#writeStatus());
+    return this.#append(write);
   }
 
   #writeStatus(): Promise<void> {
@@ -73,9 +77,7 @@ export class Journal {
     if (isTerminal(state)) await this.#append(() => rmSync(this.#paths.reserve, { force: true }));
     await this.event("state", `${state}: ${detail}`);
     this.update({ ...patch, state, detail });
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    await this.#append(() => this.#handOut(() => this.#writeStatus()));
+    await this.#settle(() => this.#handOut(() => this.#writeStatus()));
   }
 
   /** Sets space aside, so that what the run waits for and how it ended can be told even when the disk is full by then. */

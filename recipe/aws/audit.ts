@@ -1,5 +1,5 @@
 import { instanceTypes } from "./instance-types.ts";
-import { monthHours, otherPrices } from "./prices.ts";
+import { monthHours, otherPrices, volumeUsdMonth } from "./prices.ts";
 import { type Tags, tagNames } from "./tags.ts";
 
 /** A resource in AWS, with what decides its price where it has one. */
@@ -61,8 +61,7 @@ export function kindOf(arn: string): string {
   return name.includes("/") ? `${service} ${name.slice(0, name.indexOf("/"))}` : service;
 }
 
-const { volumeGiBMonth, natGatewayHour, publicAddressHour, loadBalancerHour, endpointHour, controlPlaneHour } =
-  otherPrices;
+const { natGatewayHour, publicAddressHour, loadBalancerHour, endpointHour, controlPlaneHour } = otherPrices;
 
 /** Kinds that are billed by the hour, each its whole price. */
 const hourly: Readonly<Record<string, number>> = {
@@ -83,8 +82,7 @@ function priceOf({ arn, instanceType, sizeGiB, volumeType, zones }: Found): numb
     return type === undefined ? null : type.usdPerHour * monthHours;
   }
   if (kind === "ec2 volume") {
-    const price = (volumeGiBMonth as Readonly<Record<string, number>>)[volumeType ?? ""];
-    return price === undefined || sizeGiB === undefined ? null : sizeGiB * price;
+    return sizeGiB === undefined ? null : (volumeUsdMonth(sizeGiB, volumeType ?? "") ?? null);
   }
   if (kind === "ec2 vpc-endpoint") return (zones ?? 0) * endpointHour * monthHours;
   if (unknown.some((name) => kind === name || kind.startsWith(`${name} `))) return null;

@@ -7,7 +7,7 @@ export const monthHours = 730;
  * What is billed beside the machine, US dollars in us-east-1, each as it was read:
  * volumes: AWS's price list, 2026-10-16 (gp3), AWS's agent-toolkit, early 2026 (gp2; gp3 the same); public addresses: AWS's price list, 2026-10-16;
  * load balancer and its capacity unit: examples on AWS's page of prices, 2026-09-20; interface endpoints, one zone: 2026-05;
- * NAT gateway: calculators and guides of 2026-02 and 2026-03 that agree; what passes it is billed by the GB as well and not counted here;
+ * NAT gateway: calculators and guides of 2026-02 and 2026-03 that agree; what passes it is billed by the GB as well and not counted by the hour;
  * EKS's control plane, a version in standard support: AWS's blog on containers, the same in 2026-03.
  */
 export const otherPrices = {
@@ -17,8 +17,15 @@ export const otherPrices = {
   publicAddressHour: 0.005,
   endpointHour: 0.01,
   natGatewayHour: 0.045,
+  natGatewayGb: 0.045,
   controlPlaneHour: 0.1,
 } as const;
+
+/** US dollars that a volume costs a month; undefined for a kind that has no price here. `type`: such as gp3. */
+export function volumeUsdMonth(sizeGiB: number, type: string): number | undefined {
+  const price = (otherPrices.volumeGiBMonth as Readonly<Record<string, number>>)[type];
+  return price === undefined ? undefined : sizeGiB * price;
+}
 
 /** Services that a machine without a way to the internet needs for SSM; S3's endpoint costs nothing. */
 export const endpointServices = ["ssm", "ssmmessages", "ec2messages"] as const;

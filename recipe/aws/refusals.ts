@@ -62,8 +62,8 @@ function noCapacity(said: string): FaultFacts {
   };
 }
 
-/** Without what identifies a request. */
-function oneLine(text: string): string {
+/** Text of AWS as one sentence, without codes that identify a request. */
+export function oneLine(text: string): string {
   const line = text
     .replace(/Encoded authorization failure message: \S+/, "")
     .replaceAll(/\s+/g, " ")

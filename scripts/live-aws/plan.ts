@@ -1,7 +1,7 @@
 import { parseDocument } from "yaml";
 import { awsConfig } from "../../recipe/aws/config.ts";
 import { instanceTypes, tableSources } from "../../recipe/aws/instance-types.ts";
-import { costOf, networkOf } from "../../recipe/aws/prices.ts";
+import { costOf, networkOf, otherPrices } from "../../recipe/aws/prices.ts";
 import { provisionOf } from "../../recipe/aws/provision.ts";
 import { Fault } from "../../recipe/fault.ts";
 import { readRunnableExperiment } from "../../recipe/runnable-experiment.ts";
@@ -30,7 +30,6 @@ const shortestHours = 1;
 
 /** The environment with CUDA and what goes with it, to the safe side; docs/aws.md has the price of a GB. */
 const trafficGb = 10;
-const natUsdPerGb = 0.045;
 
 /** The budget of the command's words. Throws Fault `live-budget` where there is none. */
 export function budgetOf(stated: string | undefined): number {
@@ -62,7 +61,7 @@ export function planOf(template: string, experiment: string, budgetUsd: number, 
   const machineHour = stated ?? instanceTypes.find(({ name }) => name === instanceType)?.usdPerHour ?? NaN;
   const network = networkOf(config);
   const { hour } = costOf({ machineHour, volumeGiB, volumeType: config.volume.type, ...network });
-  const trafficUsd = network.nat === true ? trafficGb * natUsdPerGb : 0;
+  const trafficUsd = network.nat === true ? trafficGb * otherPrices.natGatewayGb : 0;
   const { prices } = tableSources;
   const priced = stated === undefined ? `the table's price of ${prices.region}` : "compute.pricePerHour";
   requireEnough(budgetUsd, shortestHours * hour + trafficUsd, instanceType);

@@ -1,37 +1,22 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { execa } from "execa";
 import { requirePython } from "../../agent/environment/python.ts";
-import { ensureUv } from "../../agent/environment/uv.ts";
-import { withLock } from "../../agent/lock.ts";
 import { childEnvironment } from "../../agent/processes.ts";
-import { layoutOf } from "../../recipe/layout.ts";
-import { collect } from "../agent/runs/harness.ts";
+import { installPackages } from "../fixtures/python-packages.ts";
 
 /** Compiled from requirements.in beside it: `uv pip compile --generate-hashes --universal --python-version 3.10 --no-annotate --no-header`. */
 const lock = fileURLToPath(new URL("./moto/requirements.lock", import.meta.url));
 
 /** Folder for PYTHONPATH with moto, AWS's emulator, installed once by its lock into the shared test home. */
 export async function installMoto(home: string): Promise<string> {
-  const hash = createHash("sha256").update(await readFile(lock));
-  const path = join(home, "fixtures", `moto-${hash.digest("hex").slice(0, 12)}`);
-  return withLock(join(home, "locks", "fixture-moto"), async () => {
-    if (existsSync(path)) return path;
-    const temporary = `${path}.tmp`;
-    await rm(temporary, { recursive: true, force: true });
-    await mkdir(temporary, { recursive: true });
-    const python = await requirePython();
-    const uv = await ensureUv(layoutOf(home), python, collect());
-    const words = ["--python", python.path, "--target", temporary, "--require-hashes", "--no-deps", "-r", lock];
-    await execa(uv, ["pip", "install", ...words], { env: childEnvironment(), extendEnv: false });
-    await rename(temporary, path);
-    return path;
-  });
+  const hash = createHash("sha256")
+    .update(await readFile(lock))
+    .digest("hex")
+    .slice(0, 12);
+  return installPackages(home, "moto", hash, ["--require-hashes", "--no-deps", "-r", lock]);
 }
 
 /** A running emulator. */

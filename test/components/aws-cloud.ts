@@ -4,6 +4,7 @@ import type { Inputs, DeclaredResource } from "../../policies/rule.ts";
 import type { Finished } from "../../components/target-kind.ts";
 import type { Experiment as ExperimentConfig } from "../../recipe/experiment.ts";
 import { hostSpecOf } from "../../recipe/target-host.ts";
+import { declaredOutputs } from "./declared-outputs.ts";
 
 /** A volume as the stand-in of AWS has it. */
 export interface CloudVolume {
@@ -50,15 +51,6 @@ let cloud = emptyCloud;
 let region = "us-east-1";
 /** What the last declared target says of its load balancer. */
 export let publicUrl: string | undefined;
-
-const outputs: Readonly<Record<string, object>> = {
-  Environment: { path: "/data/env/e", torchDevice: "cuda" },
-  ModelWeights: { path: "/data/models/m", bytes: 1, revision: "1" },
-  Dataset: { path: "/data/datasets/x", names: ["identity"], rows: 16 },
-  SftJob: { run: "exp-0123456789ab", directory: "/data/runs/exp-0123456789ab" },
-  ChatEndpoint: { url: "http://127.0.0.1:8400", apiKey: "canary-key", models: ["exp"], revision: "r1" },
-  RunCompletion: { artifact: "/data/runs/exp-0123456789ab/output", steps: 24 },
-};
 
 /** What AWS makes up for a new resource: ids as it writes them, so that what is made from them can be told. */
 function stateOf(type: string, name: string): { readonly id: string; readonly [key: string]: unknown } {
@@ -122,7 +114,7 @@ await runtime.setMocks(
       const own = { type, name, urn: `${type}::${name}`, adopts: id ?? "" };
       // The id counts as an input here: the pack looks by it what belongs together.
       declared.push({ ...own, inputs: type.startsWith("aws:") ? { ...given, id: state.id } : given });
-      return { id: state.id, state: { ...state, ...given, ...outputs[type.split(":").at(-1) ?? ""] } };
+      return { id: state.id, state: { ...state, ...given, ...declaredOutputs[type.split(":").at(-1) ?? ""] } };
     },
     call: ({ token, inputs }) => {
       asked.push({ token, inputs: inputs as Inputs });

@@ -8,17 +8,9 @@ import { kubernetesTiming } from "../../hosts/kubernetes-timing.ts";
 import type { Experiment as ExperimentConfig } from "../../recipe/experiment.ts";
 import type { HostSpec } from "../../recipe/host.ts";
 import { hostSpecOf } from "../../recipe/target-host.ts";
+import { declaredOutputs } from "./declared-outputs.ts";
 import { FakeCluster } from "../hosts/fake-cluster.ts";
 import type { Manifest } from "./kubernetes-rules.ts";
-
-const outputs: Readonly<Record<string, object>> = {
-  Environment: { path: "/data/env/e", torchDevice: "cuda" },
-  ModelWeights: { path: "/data/models/m", bytes: 1, revision: "1" },
-  Dataset: { path: "/data/datasets/x", names: ["identity"], rows: 16 },
-  SftJob: { run: "exp-0123456789ab", directory: "/data/runs/exp-0123456789ab" },
-  ChatEndpoint: { url: "http://127.0.0.1:8400", apiKey: "canary-key", models: ["exp"], revision: "r1" },
-  RunCompletion: { artifact: "/data/runs/exp-0123456789ab/output", steps: 24 },
-};
 
 const declared: Manifest[] = [];
 
@@ -27,7 +19,7 @@ await runtime.setMocks(
     newResource: ({ type, name, inputs }) => {
       const given = inputs as object;
       if (type.startsWith("kubernetes:")) declared.push(given as Manifest);
-      return { id: `${name}-id`, state: { ...given, ...outputs[type.split(":").at(-1) ?? ""] } };
+      return { id: `${name}-id`, state: { ...given, ...declaredOutputs[type.split(":").at(-1) ?? ""] } };
     },
     call: ({ inputs }) => inputs as Record<string, unknown>,
   },
