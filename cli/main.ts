@@ -94,7 +94,8 @@ try {
   takeFoundHome();
   const home = homeOf(process.env);
   // To compile the Automation API takes a third of a second each time. The folder is made by what owns it, never here.
-  if (existsSync(home)) enableCompileCache(`${home}/cache/node`);
+  // Not the programs' folder: Pulumi's SDK changes V8's flags there, and V8 takes compiled code only from the same flags.
+  if (existsSync(home)) enableCompileCache(`${home}/cache/node/cli`);
   await program.parseAsync();
 } catch (thrown) {
   const fault = asFault(thrown);

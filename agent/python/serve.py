@@ -6,6 +6,7 @@ more. `serve.py exec PROGRAM...` becomes another engine's program.
 """
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -34,11 +35,15 @@ def watch(parent: int) -> None:
 
 
 def serve_api(config: str) -> None:
+    # As in train.py: what is imported stays.
+    gc.disable()
     import uvicorn
     import yaml
     from llamafactory.api import app
     from llamafactory.chat import ChatModel
 
+    gc.freeze()
+    gc.enable()
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         compute_in_float32()
     with open(config, encoding="utf-8") as file:

@@ -10,6 +10,7 @@ Exit codes: 0 all steps are done (the `done` report proves it, not the code); 1 
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -77,10 +78,14 @@ def train(directory: Path, options: argparse.Namespace, reports, guard: Guard, r
         arguments["data_shared_file_system"] = True
 
     reports.enter("importing")
+    # What is imported stays: looking through it for garbage is a tenth of this.
+    gc.disable()
     # Not at the top: this takes 15 s, and the lock and the signal handlers must be there before.
     from llamafactory.train.tuner import run_exp
     from train_callback import RunCallback, end_at_last_step
 
+    gc.freeze()
+    gc.enable()
     require_gpu(spec["device"])
     if spec["device"] == "cpu" and not arguments.get("bf16") and not arguments.get("pure_bf16"):
         compute_in_float32()
