@@ -27,11 +27,6 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def die_as_child(_=None) -> None:
-    """What computes is a child of vLLM's server, which nobody would end after a SIGKILL of that: it would keep the GPU's memory."""
-    die_with(multiprocessing.parent_process().pid)
-
-
 def words_of(settings: dict, folder: str) -> list:
     output, arguments = settings["output"], dict(settings["arguments"])
     adapter = settings.get("adapter")
@@ -86,12 +81,14 @@ def json_of(path: str) -> dict:
 
 def main(path: str) -> None:
     die_with(int(os.environ["TUNEUP_PARENT_PID"]))
+    multiprocessing.util.register_after_fork(main, lambda _: die_with(multiprocessing.parent_process().pid))
     sys.argv = ["vllm", *words_of(json_of(path), os.path.dirname(path))]
     runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__")
 
 
-# Here, for a child that is spawned, not forked, reads this file as its main, and then does what is registered.
-multiprocessing.util.register_after_fork(die_as_child, die_as_child)
-
+# What computes is a child of vLLM's server, and nobody would end it after a SIGKILL of that: it would keep the GPU's memory.
+# One that is spawned, not forked, reads this file before it does anything.
 if __name__ == "__main__":
     main(sys.argv[1])
+elif __name__ == "__mp_main__":
+    die_with(os.getppid())
