@@ -9,6 +9,7 @@ import { readRunnableExperiment } from "./recipe/runnable-experiment.ts";
 import { hostSpecOf } from "./recipe/target-host.ts";
 import { homeOf } from "./recipe/home.ts";
 import { pinsFile } from "./recipe/pins.ts";
+import { trainingPart } from "./recipe/render.ts";
 
 const project = getProject();
 const stack = getStack();
@@ -44,7 +45,7 @@ export const trainSeconds = experiment.completion?.trainSeconds;
 async function isFinished(): Promise<boolean> {
   const { finishedRun } = await import("./provider/finished.ts");
   const { train, datasets, model, serve } = config;
-  const inputs = { experiment: stack, train, datasets, model, checkpoint: serve.checkpoint, pins };
+  const inputs = { experiment: stack, train: trainingPart(train), datasets, model, checkpoint: serve.checkpoint, pins };
   return (await finishedRun(inputs, homeOf(process.env))) !== undefined;
 }
 

@@ -16,7 +16,7 @@ import { freeBytes } from "./folders.ts";
 import { isLocked } from "./lock.ts";
 
 /** Facts of this host that decide whether an experiment can run here. Changes nothing but for the data directory, which it creates. */
-export const preflight: Handler<"preflight"> = async ({ dataDirectory, port, extras }) => {
+export const preflight: Handler<"preflight"> = async ({ dataDirectory, port, extras, engineLock }) => {
   const layout = layoutOf(dataDirectory);
   const unwritable = await whyUnwritable(dataDirectory);
   const [python, found, portState, diskFreeBytes] = await Promise.all([
@@ -28,6 +28,7 @@ export const preflight: Handler<"preflight"> = async ({ dataDirectory, port, ext
   const { gpus, trouble } = found;
   const lock = environmentLock(extras);
   const environment = await findEnvironment(layout, lock, deviceOf(found)).catch(() => null);
+  const engine = engineLock === undefined ? undefined : findEnvironment(layout, engineLock, "cuda").catch(() => null);
   return {
     platform: platform(),
     arch: arch(),
@@ -40,6 +41,7 @@ export const preflight: Handler<"preflight"> = async ({ dataDirectory, port, ext
     ...(trouble === undefined ? {} : { driverTrouble: trouble }),
     ...(portState === undefined ? {} : { port: portState }),
     environment: environment?.record ?? null,
+    ...(engine === undefined ? {} : { engineEnvironment: (await engine)?.record ?? null }),
   };
 };
 

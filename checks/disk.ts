@@ -1,5 +1,6 @@
 import type { TrainArguments } from "../recipe/arguments.ts";
 import type { CheckFinding } from "../recipe/check-report.ts";
+import { engineOf } from "../recipe/engines.ts";
 import { type Disk, diskOf } from "../recipe/estimates/disk.ts";
 import { diskProposals } from "../recipe/estimates/disk-proposals.ts";
 import type { ModelShape } from "../recipe/estimates/model-config.ts";
@@ -26,7 +27,13 @@ export interface DiskQuestions {
 export function diskFindings(experiment: Experiment, question: DiskQuestions): CheckFinding[] {
   const { shape, training, steps, tokens } = question;
   const train: TrainArguments = experiment.train;
-  const disk = diskOf(shape, training, { train, variants: variantsFor(train), steps, tokens });
+  const disk = diskOf(shape, training, {
+    train,
+    variants: variantsFor(train),
+    engine: engineOf(experiment),
+    steps,
+    tokens,
+  });
   const budget = experiment.budget.diskGB * 1e9;
   const room = roomOf(disk, question);
   const limit = Math.min(budget, room?.least ?? Infinity);
@@ -67,8 +74,8 @@ export function diskFindings(experiment: Experiment, question: DiskQuestions): C
   return findings;
 }
 
-function partsOf({ weights, environment, checkpoints, artifact }: Disk): string {
-  const parts = { weights, environment, checkpoints, result: artifact };
+function partsOf({ weights, environment, engine, checkpoints, artifact }: Disk): string {
+  const parts = { weights, environment, ...(engine > 0 ? { engine } : {}), checkpoints, result: artifact };
   return Object.entries(parts)
     .map(([name, bytes]) => `${name} ${gigabytes(bytes)}`)
     .join(", ");
@@ -85,7 +92,10 @@ interface Room {
 function roomOf(disk: Disk, { host, weightsThere }: DiskQuestions): Room | undefined {
   // A folder that can't be written is an error of its own.
   if (host === undefined || host.unwritable !== undefined) return undefined;
-  const there = (host.environment === null ? 0 : disk.environment) + (weightsThere === true ? disk.weights : 0);
+  const there =
+    (host.environment === null ? 0 : disk.environment) +
+    ((host.engineEnvironment ?? null) === null ? 0 : disk.engine) +
+    (weightsThere === true ? disk.weights : 0);
   const least = host.diskFreeBytes + there;
   const words = `${gigabytes(host.diskFreeBytes)} are free there${there === 0 ? "" : `, beside ${gigabytes(there)} of it that are there already`}`;
   return { least, most: weightsThere === undefined ? least + disk.weights : least, words };
@@ -93,11 +103,12 @@ function roomOf(disk: Disk, { host, weightsThere }: DiskQuestions): Room | undef
 
 /** What would fit, with its figures; nothing where the budget alone is short and can be raised instead. */
 function adviceFor(
-  { train, model }: Experiment,
+  { train, model, serve, teardown }: Experiment,
   { shape, training, steps, tokens }: DiskQuestions,
   { budget, room, total }: { readonly budget: number; readonly room: number; readonly total: number },
 ): string {
-  const question = { modelId: model.id, shape, train, gpus: training.gpus, steps, tokens };
+  const engine = engineOf({ serve, teardown });
+  const question = { modelId: model.id, shape, train, engine, gpus: training.gpus, steps, tokens };
   const found = diskProposals(question, Math.min(budget, room));
   if (found.length > 0) {
     const texts = found.map(({ changes, bytes }) => `\`${changes.join("`, `")}\` (${gigabytes(bytes)})`);

@@ -6,7 +6,7 @@ import type { FaultFacts } from "../recipe/fault.ts";
 import { readPlannableExperiment } from "../recipe/runnable-experiment.ts";
 import { modelPin, type Pins } from "../recipe/pins.ts";
 import { trainsOnOneCard } from "../recipe/target.ts";
-import { variantFindings } from "../recipe/variant-findings.ts";
+import { type VariantQuestion, variantFindings } from "../recipe/variant-findings.ts";
 import { dataFindings, splitFindings } from "./datasets/findings.ts";
 import { modelFolder } from "./datasets/model-folder.ts";
 import { type DataReport, dataReport } from "./datasets/report.ts";
@@ -65,6 +65,7 @@ export async function checkExperiment(experiment: Experiment, context: CheckCont
       ...{ train, engine: serve.enabled ? serve.engine : "huggingface", model: { id: model.id } },
       ...{ device, platform: host?.platform, distributed: gpus > 1 },
       ...{ here: host === undefined ? undefined : host.environment !== null },
+      ...engineQuestion(host),
     }),
     ...(resourcesOnly || host === undefined ? [] : hostFaults(experiment.compute.device, host).map(hostFinding)),
     ...(resourcesOnly ? [] : adapterFaults(model.adapter, target === "local" ? home : undefined).map(faultFinding)),
@@ -74,6 +75,13 @@ export async function checkExperiment(experiment: Experiment, context: CheckCont
     ...(data === undefined ? [] : splitFindings(data)),
     ...(await resourceFindings(experiment, { home, host, data, hub: askHub ? { token: hubToken } : undefined })),
   ];
+}
+
+/** What decides whether the engine can be there. */
+function engineQuestion(host: HostFacts | undefined): Partial<VariantQuestion> {
+  if (host === undefined) return {};
+  const { arch, gpus, engineEnvironment = null } = host;
+  return { arch, gpus, engineHere: engineEnvironment !== null };
 }
 
 async function reportOf(experiment: Experiment, { home, pins, tokenRows = 1000 }: CheckContext): Promise<DataReport> {

@@ -8,7 +8,7 @@ import { processesOf, trainsOnOneCard } from "../recipe/target.ts";
 /** What the host told of itself. */
 export type HostFacts = Pick<
   CommandOutput<"preflight">,
-  | ("gpus" | "memoryBytes" | "diskFreeBytes" | "platform" | "environment")
+  | ("gpus" | "memoryBytes" | "diskFreeBytes" | "platform" | "arch" | "environment" | "engineEnvironment")
   | ("python" | "unwritable" | "driverTrouble" | "egress")
 >;
 

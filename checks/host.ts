@@ -1,5 +1,7 @@
-import { environmentBytes } from "../recipe/estimates/disk.ts";
+import { engineLock } from "../hosts/engine-lock.ts";
 import type { Host } from "../hosts/host.ts";
+import { engineFacts, engineTrouble, type OwnEngine } from "../recipe/engines.ts";
+import { environmentBytes } from "../recipe/estimates/disk.ts";
 import type { FaultFacts } from "../recipe/fault.ts";
 import type { CommandOutput } from "../recipe/protocol.ts";
 import type { Variant } from "../recipe/variants.ts";
@@ -8,15 +10,19 @@ import type { HostFacts } from "./hardware.ts";
 import { unusableGpu } from "./usable-gpus.ts";
 
 /**
- * What a host tells of itself. One on another machine that has no Python is asked whether it can be brought one, unless it is to be `offline`.
+ * What a host tells of itself, and of the environment of `engine`. One on another machine that has no Python is asked whether it can be brought one, unless it is to be `offline`.
  * Throws the Faults of the way there.
  */
 export async function hostFacts(
   host: Host,
   extras: readonly Variant[] | undefined,
   offline: boolean | undefined,
+  engine?: OwnEngine,
 ): Promise<CommandOutput<"preflight">> {
-  const input = extras === undefined ? {} : { extras: [...extras] };
+  const input = {
+    ...(extras === undefined ? {} : { extras: [...extras] }),
+    ...(engine === undefined ? {} : { engineLock: engineLock(engine) }),
+  };
   const told = await host.run("preflight", input);
   if (told.python !== null || host.isHere || offline === true) return told;
   return host.run("preflight", { ...input, egress: true });
@@ -60,4 +66,18 @@ export function hostFaults(device: "auto" | "cpu" | "cuda", facts: HostFacts, is
   }
   const gpu = unusableGpu(device, facts);
   return gpu === undefined ? faults : [...faults, gpu];
+}
+
+/** Why the engine's own environment can't be on the host: machine, driver, disk. `isCluster`: its cards tell no driver, its disk is a volume. */
+export function engineFaults(engine: OwnEngine, facts: HostFacts, isCluster = false): FaultFacts[] {
+  const { gpus, platform, arch, driverTrouble, diskFreeBytes, unwritable, engineEnvironment = null } = facts;
+  const { bytes } = engineFacts[engine];
+  // What of a driver is broken is told of the environment that trains.
+  const trouble = driverTrouble === undefined ? engineTrouble(engine, { platform, arch, gpus }) : undefined;
+  const faults = trouble === undefined ? [] : [trouble];
+  if (engineEnvironment !== null || unwritable !== undefined || diskFreeBytes >= bytes) return faults;
+  const property = isCluster ? "kubernetes.volume.size" : "storage.dataDirectory";
+  const message = `the environment of ${engine} needs ${gigabytes(bytes)} and ${gigabytes(diskFreeBytes)} are free.`;
+  const next = `${isCluster ? "Give the volume more" : "Free some space"}, or set \`tuneup:serve.engine: huggingface\`.`;
+  return [...faults, { code: "disk-full", property, message, next }];
 }

@@ -1,5 +1,6 @@
 import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
 import type { HostSpec } from "../recipe/host.ts";
+import type { OwnEngine } from "../recipe/engines.ts";
 import type { Variant } from "../recipe/variants.ts";
 import { EnvironmentResource } from "../provider/sdk.ts";
 
@@ -13,11 +14,13 @@ export interface EnvironmentArgs {
   readonly device?: Input<"auto" | "cpu" | "cuda">;
   /** What it has beyond the base, as `variantsFor` says. Default: nothing. */
   readonly extras?: readonly Variant[];
+  /** Whose environment it is, beside the one that trains: an engine whose packages can't be had together with that. Default: the one that trains. */
+  readonly engine?: OwnEngine | undefined;
 }
 
 /**
  * LLaMA-Factory 0.9.5 in a virtual environment of its own, from a hash-locked list, proven by one operation on the
- * device that will train. About 5 GB on disk, shared by all experiments of the same release and extras; `destroy` keeps it.
+ * device that will train. About 5 GB on disk, shared by all experiments of the same release and extras; `destroy` keeps it. An engine's own: vLLM's takes about 10 GB.
  */
 export class Environment extends ComponentResource {
   /** Folder of the virtual environment on the host. */
@@ -27,10 +30,11 @@ export class Environment extends ComponentResource {
 
   constructor(name: string, args: EnvironmentArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:Environment", name, {}, options);
-    const { host, machine, device = "auto", extras = [] } = args;
+    const { host, machine, device = "auto", extras = [], engine } = args;
     // An empty list would be a change to the state of a release that knew no extras.
     const beyond = extras.length === 0 ? {} : { extras: [...extras] };
-    const environment = new EnvironmentResource(name, { host, machine, device, ...beyond }, { parent: this });
+    const own = engine === undefined ? {} : { engine };
+    const environment = new EnvironmentResource(name, { host, machine, device, ...beyond, ...own }, { parent: this });
     this.path = environment.path;
     this.device = environment.torchDevice;
     this.registerOutputs({ path: this.path, device: this.device });

@@ -1,5 +1,6 @@
 import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
 import type { Experiment as ExperimentConfig } from "../recipe/experiment.ts";
+import { engineOf } from "../recipe/engines.ts";
 import { variantsFor } from "../recipe/variants.ts";
 import { ChatEndpoint } from "./chat-endpoint.ts";
 import { Dataset } from "./dataset.ts";
@@ -57,13 +58,10 @@ export class Experiment extends ComponentResource {
     this.job = new SftJob(name, { ...shared, ...data, model, checkpoint, discard, config: { ...config } }, own);
 
     // What computes is to end with the training: no engine is started then, and the supervisor ends by itself.
+    const served = { ...shared, serve: servedBy(target, serve), adapter: model.adapter, job: this.job, discard };
     this.endpoint =
       enabled && when !== "after-training"
-        ? new ChatEndpoint(
-            name,
-            { ...shared, serve: servedBy(target, serve), adapter: model.adapter, job: this.job, discard },
-            own,
-          )
+        ? new ChatEndpoint(name, { ...served, environment: engineEnvironment(name, args, own) ?? environment }, own)
         : undefined;
     const trainer = target.training?.({ run: this.job.run });
     // What serves on a cluster takes a card of its own, so it comes when the training has given its own back.
@@ -84,6 +82,17 @@ export class Experiment extends ComponentResource {
     this.run = this.job.run;
     this.registerOutputs({ run: this.run });
   }
+}
+
+/** The environment of an engine that can't share the trainer's; undefined where the endpoint's can. */
+function engineEnvironment(
+  name: string,
+  { config, target: { host, machine } }: ExperimentArgs,
+  options: ComponentResourceOptions,
+): Environment | undefined {
+  const engine = engineOf(config);
+  if (engine === undefined) return undefined;
+  return new Environment(`${name}-${engine}`, { host, machine, device: "cuda", engine }, options);
 }
 
 type Serve = Omit<ExperimentConfig["serve"], "enabled" | "checkpoint">;

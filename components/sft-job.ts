@@ -2,6 +2,7 @@ import { ComponentResource, type ComponentResourceOptions, type Input, type Outp
 import type { TrainArguments } from "../recipe/arguments.ts";
 import type { DatasetSource } from "../recipe/experiment-schema.ts";
 import type { HostSpec } from "../recipe/host.ts";
+import { trainingPart } from "../recipe/render.ts";
 import type { ModelSource } from "../recipe/sources.ts";
 import { SftJobResource } from "../provider/sdk.ts";
 import type { Dataset } from "./dataset.ts";
@@ -55,7 +56,7 @@ export class SftJob extends ComponentResource {
         host,
         machine: args.machine,
         experiment,
-        train: { ...args.train },
+        train: { ...trainingPart(args.train) },
         datasets,
         pins: args.pins,
         model,

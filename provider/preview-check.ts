@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { checkExperiment } from "../checks/experiment.ts";
 import type { HostFacts } from "../checks/hardware.ts";
+import { engineFaults } from "../checks/host.ts";
 import { connectIfUp } from "../hosts/connect-if-up.ts";
+import { engineOf, type OwnEngine } from "../recipe/engines.ts";
 import { readExperiment } from "../recipe/experiment.ts";
 import { Fault } from "../recipe/fault.ts";
 import { homeOf } from "../recipe/home.ts";
@@ -15,8 +17,16 @@ export interface PreviewCheck {
   readonly warnings: readonly string[];
 }
 
-/** Codes that another resource tells: the endpoint names the engines that there are. */
-const toldElsewhere = ["engine-unavailable"];
+/** What another resource tells: the endpoint which engines there are, an engine's environment what its host lacks for it. */
+function isToldElsewhere(code: string | undefined, { engine, facts }: Told): boolean {
+  if (code === undefined || engine === undefined || facts === undefined) return code === "engine-unavailable";
+  return engineFaults(engine, facts).some((fault) => fault.code === code);
+}
+
+interface Told {
+  readonly engine: OwnEngine | undefined;
+  readonly facts: HostFacts | undefined;
+}
 
 /**
  * The checks of `tuneup check` that no other resource makes: memory, disk, time, price, card, environment. A program that
@@ -29,9 +39,9 @@ export async function previewCheck(config: unknown, host: HostSpec, pins: string
   // What was fetched before is looked at on this machine alone.
   const home = host.kind === "local" ? host.dataDirectory : homeOf(process.env);
   const context = { home, pins: pinsIn(pins), host: facts, resourcesOnly: true };
-  const found = (await checkExperiment(experiment, context)).filter(
-    ({ code }) => code === undefined || !toldElsewhere.includes(code),
-  );
+  const engine = engineOf(experiment);
+  const all = await checkExperiment(experiment, context);
+  const found = all.filter(({ code }) => !isToldElsewhere(code, { engine, facts }));
   return {
     failures: found.filter(({ level }) => level === "error").map(failureOf),
     warnings: found

@@ -19,7 +19,7 @@ type Input = Omit<CommandInput<"environment-ensure">, "dataDirectory" | "wheels"
  * files come from, default as this machine's variables say. Throws the Faults of collectWheels, `python-missing`, and the agent's.
  */
 export async function pushEnvironment(
-  { device, extras = [] }: Input,
+  { device, extras = [], engine }: Input,
   { host, options }: Work,
   sources?: PackageSources,
 ): Promise<CommandOutput<"environment-ensure">> {
@@ -39,13 +39,14 @@ export async function pushEnvironment(
     `${host.description} does not reach the package index: the packages for its Python ${target.python} are fetched here and sent.`,
   );
   const { folder, files } = await collectWheels(
-    { target, driver, extras, home: homeOf(process.env) },
+    { target, driver, extras, engine, home: homeOf(process.env) },
     context,
     sources,
   );
   const there = `${layoutOf(host.dataDirectory).wheels}/${basename(folder)}`;
   await send(host, { here: folder, there, files: [...files] }, options);
-  return host.run("environment-ensure", { device, extras, wheels: there }, options);
+  const wanted = { device, extras, ...(engine === undefined ? {} : { engine }) };
+  return host.run("environment-ensure", { ...wanted, wheels: there }, options);
 }
 
 async function send(host: Host, freight: Parameters<Host["push"]>[0], options: Work["options"]): Promise<void> {

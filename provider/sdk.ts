@@ -1,5 +1,6 @@
 import { CustomResource, type CustomResourceOptions, type Input, type Output } from "@pulumi/pulumi";
 import type { HostSpec } from "../recipe/host.ts";
+import type { OwnEngine } from "../recipe/engines.ts";
 import type { ModelSource } from "../recipe/sources.ts";
 import type { DatasetSource } from "../recipe/experiment-schema.ts";
 import type { Experiment } from "../recipe/experiment.ts";
@@ -16,9 +17,10 @@ export interface EnvironmentArgs {
   readonly machine?: Input<string> | undefined;
   readonly device: Input<"auto" | "cpu" | "cuda">;
   readonly extras?: Input<Variant[]> | undefined;
+  readonly engine?: Input<OwnEngine> | undefined;
 }
 
-/** LLaMA-Factory's locked Python environment on a host. */
+/** LLaMA-Factory's locked Python environment on a host, or an engine's own. */
 export class EnvironmentResource extends CustomResource {
   declare readonly path: Output<string>;
   declare readonly torchDevice: Output<"cpu" | "cuda">;

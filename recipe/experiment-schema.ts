@@ -126,7 +126,12 @@ export type DatasetSource = z.infer<typeof datasetSource>;
 /** `tuneup:serve`: the chat endpoint. */
 export const serve = z.strictObject({
   enabled: flag.default(true).describe("Serve at all."),
-  engine: z.enum(["huggingface", "vllm", "sglang"]).default("huggingface").describe("LLaMA-Factory's infer_backend."),
+  engine: z
+    .enum(["huggingface", "vllm", "sglang"])
+    .default("huggingface")
+    .describe(
+      "LLaMA-Factory's infer_backend. vllm gets an environment of its own and needs an NVIDIA GPU; sglang is refused: no environment has it.",
+    ),
   checkpoint: z
     .enum(["last", "best"])
     .default("last")

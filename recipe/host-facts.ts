@@ -24,5 +24,7 @@ export const hostFacts = z.object({
   clockAheadSeconds: z.number().optional(),
   /** Environment, by lock, that is already complete here. */
   environment: environmentRecord.nullable(),
+  /** The engine's environment, where it was asked for. */
+  engineEnvironment: environmentRecord.nullable().optional(),
 });
 export type HostFacts = z.infer<typeof hostFacts>;

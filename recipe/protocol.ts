@@ -13,6 +13,7 @@ import {
   weightsRecord,
 } from "./lifecycle.ts";
 import { s3Access } from "./s3-access.ts";
+import { engineNames } from "./engines.ts";
 import { datasetEntry, modelSource } from "./sources.ts";
 import { variantNames } from "./variants.ts";
 
@@ -24,6 +25,8 @@ import { variantNames } from "./variants.ts";
 const dataDirectory = z.string().startsWith("/");
 const device = z.enum(["auto", "cpu", "cuda"]);
 const extras = z.array(z.enum(variantNames)).optional();
+/** An engine with an environment of its own, and the text of its lock: too large for the agent, it travels with the command. */
+const engine = z.object({ name: z.enum(engineNames), lock: z.string().min(1) });
 const record = z.record(z.string(), z.unknown());
 
 /** What decides a run, written to spec.json. `arguments` is all that LLaMA-Factory gets, paths already absolute. */
@@ -116,6 +119,8 @@ export const commands = {
       dataDirectory,
       /** What the environment that is looked for has beyond the base lock. Default: nothing. */
       extras,
+      /** Digest of the lock of an engine's environment, to look for that as well. Default: none is looked for. */
+      engineLock: z.string().optional(),
       /** Is this port free, or held by this experiment's own endpoint? */
       port: z.object({ host: z.string(), port: z.int(), experiment: z.string() }).optional(),
       /** Ask whether the hubs are reached. Hosts other than this machine tell. Default: they are not asked. */
@@ -126,7 +131,11 @@ export const commands = {
   "environment-ensure": command(
     // extras: beyond the base lock; default: nothing. wheels: folder of pushed packages, deleted at the end; default: the index.
     // elsewhere: its GPU is another Pod's, so it is tested on the CPU here; default: false.
-    z.object({ dataDirectory, device, extras, wheels: z.string().optional(), elsewhere: z.boolean().optional() }),
+    // engine: what it is instead of the environment that trains; it has no extras then.
+    z.object({
+      ...{ dataDirectory, device, extras, engine: engine.optional() },
+      ...{ wheels: z.string().optional(), elsewhere: z.boolean().optional() },
+    }),
     z.object({ path: z.string(), record: environmentRecord, created: z.boolean() }),
   ),
   "environment-read": command(

@@ -107,10 +107,20 @@ const shared = [
   "use_fast_tokenizer",
 ] as const;
 
+/** Arguments of the engine vLLM. They say nothing of the training. */
+const engineArguments = ["vllm_maxlen", "vllm_gpu_util", "vllm_enforce_eager"] as const;
+
+/** The part of `train` that decides the run: another setting of the engine never trains again. */
+export function trainingPart(train: TrainArguments): TrainArguments {
+  return Object.fromEntries(
+    Object.entries(train).filter(([name]) => !(engineArguments as readonly string[]).includes(name)),
+  );
+}
+
 /** The part of `train` that an engine gets as well. */
 export function renderServing(train: TrainArguments): TrainArguments {
   return Object.fromEntries(
-    shared.flatMap((name) => {
+    [...shared, ...engineArguments].flatMap((name) => {
       const value = train[name] ?? defaults[name];
       return value === undefined ? [] : [[name, value]];
     }),

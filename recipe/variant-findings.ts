@@ -1,5 +1,7 @@
 import type { TrainArguments } from "./arguments.ts";
 import type { CheckFinding } from "./check-report.ts";
+import type { Gpu } from "./gpus.ts";
+import { engineFacts, engineTrouble, ownEngine } from "./engines.ts";
 import { environmentBytes } from "./estimates/disk.ts";
 import { trackersOf, type Variant, variantFacts, type VariantReason, variantReasons } from "./variants.ts";
 
@@ -15,12 +17,17 @@ export interface VariantQuestion {
   };
   /** What trains; undefined where nobody knows yet. */
   readonly device?: "cpu" | "cuda" | undefined;
-  /** The host's platform, as Node calls it. */
+  /** The host's platform and processor, as Node calls them. */
   readonly platform?: string | undefined;
+  readonly arch?: string | undefined;
+  /** Its GPUs; undefined where it was not asked, or can't tell them. */
+  readonly gpus?: readonly Gpu[] | undefined;
   /** Do several processes train together, which torchrun starts? Default: no. */
   readonly distributed?: boolean;
   /** Is the environment with all that is asked for on the host, complete? Undefined where the host was not asked. */
   readonly here?: boolean | undefined;
+  /** Likewise the environment of the engine. */
+  readonly engineHere?: boolean | undefined;
 }
 
 const basis = "size measured on Linux x86-64, Python 3.11";
@@ -204,14 +211,31 @@ function baseFinding({ model }: VariantQuestion): CheckFinding | undefined {
 }
 
 /** vLLM and SGLang pin a torch of their own (vLLM up to 0.11: 2.8), so that they can't share the trainer's environment. */
-function engineFinding({ engine }: VariantQuestion): CheckFinding | undefined {
+function engineFinding(question: VariantQuestion): CheckFinding | undefined {
+  const { engine, engineHere } = question;
   if (engine === "huggingface") return undefined;
+  const shared = { area: "environment", property: "serve.engine" } as const;
+  const own = ownEngine(engine);
+  if (own === undefined) {
+    return {
+      ...{ ...shared, level: "error", code: "engine-unavailable" },
+      message: `${engine} pins another torch than the one that trains, and an environment of its own for it is not made yet.`,
+      next: "Set `tuneup:serve.engine` to vllm or huggingface.",
+    };
+  }
+  const trouble = engineTrouble(own, question);
+  if (trouble !== undefined) return { ...shared, level: "error", ...trouble };
+  const { package: what, cuda, bytes, downloadBytes } = engineFacts[own];
+  const size = `${(bytes / 1e9).toFixed(1)} GB`;
+  const download = `${(downloadBytes / 1e9).toFixed(1)} GB`;
+  const parts = `${what} with its own torch for CUDA ${cuda}: ${size} on disk`;
   return {
-    area: "environment",
-    level: "error",
-    code: "engine-unavailable",
-    property: "serve.engine",
-    message: `${engine} pins another torch than the one that trains, and an environment of its own for it is not made yet.`,
-    next: "Set `tuneup:serve.engine` to huggingface.",
+    ...{ ...shared, level: "ok", figure: bytes, unit: "bytes", basis },
+    code: engineHere === true ? "engine-here" : "engine-installed",
+    message:
+      engineHere === true
+        ? `The environment of ${engine} (${parts}) is here.`
+        : `${engine} gets an environment of its own (${parts}, a download of ${download}).`,
+    values: { engine, package: what, cuda, size, download },
   };
 }

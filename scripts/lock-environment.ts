@@ -4,24 +4,29 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { entriesBeyond, splitLock } from "./split-lock.ts";
+import { engineNames } from "../recipe/engines.ts";
+import { entriesBeyond, lockEntries, splitLock } from "./split-lock.ts";
 
 /**
  * `npm run lock:environment`: compiles agent/environment/requirements.in into the two hash-locked files beside it, and
- * every variants/<name>.in into what it adds to them. `-- variants` compiles the variants alone. Needs uv on PATH and
- * PyPI. One lock serves Python 3.11 to 3.13 on every platform (`--universal`).
+ * every variants/<name>.in into what it adds to them, and every engines/<name>.in into an environment of its own. `-- variants` or
+ * `-- engines` compiles those alone. Needs uv on PATH and PyPI. One lock serves Python 3.11 to 3.13 on every platform (`--universal`).
  */
 const folder = fileURLToPath(new URL("../agent/environment/", import.meta.url));
 const header = (sources: string) => `# Compiled by \`npm run lock:environment\` from ${sources}. Do not edit.\n`;
 
-/** The text of a lock of `sources` (paths below agent/environment), within `constraints`. */
-async function compile(sources: readonly string[], constraints: readonly string[]): Promise<string> {
+/** The text of a lock of `sources` (paths below agent/environment), within `constraints`, without what `overrides` takes out. */
+async function compile(
+  sources: readonly string[],
+  constraints: readonly string[],
+  overrides = "overrides.txt",
+): Promise<string> {
   const words = ["pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes"];
   const quiet = ["--no-header", "--no-annotate", "--quiet"];
   const within = constraints.flatMap((path) => ["--constraints", path]);
   const { stdout } = await promisify(execFile)(
     "uv",
-    [...words, ...quiet, ...within, "--overrides", "overrides.txt", ...sources],
+    [...words, ...quiet, ...within, "--overrides", overrides, ...sources],
     { cwd: folder, maxBuffer: 64 * 2 ** 20 },
   );
   return stdout;
@@ -61,5 +66,16 @@ async function lockVariants(): Promise<void> {
   }
 }
 
-if (process.argv[2] !== "variants") await lockBase();
-await lockVariants();
+/** An engine shares no process with the trainer, so that nothing of the base binds it. */
+async function lockEngines(): Promise<void> {
+  const overrides = "engines/overrides.txt";
+  for (const name of engineNames) {
+    const entries = lockEntries(await compile([`engines/${name}.in`], [], overrides));
+    await writeLock(`engines/${name}`, entries, `engines/${name}.in and ${overrides}`);
+  }
+}
+
+const parts = { base: lockBase, variants: lockVariants, engines: lockEngines };
+const [only] = process.argv.slice(2);
+if (only !== undefined && !(only in parts)) throw new Error(`Parts are ${Object.keys(parts).join(", ")}; got ${only}.`);
+for (const [name, lock] of Object.entries(parts)) if (only === undefined || name === only) await lock();

@@ -18,14 +18,15 @@ function appliesNowhere(entry: string): boolean {
 
 /** Splits what `uv pip compile --generate-hashes` printed; comments and entries that apply on no platform are left out. */
 export function splitLock(text: string): SplitLock {
-  const entries = entriesOf(text);
+  const entries = lockEntries(text);
   return {
     base: entries.filter((entry) => !torchFamily.test(entry)),
     torch: entries.filter((entry) => torchFamily.test(entry)),
   };
 }
 
-function entriesOf(text: string): string[] {
+/** The entries of a lock, without comments and those that apply on no platform. */
+export function lockEntries(text: string): string[] {
   return text
     .split("\n")
     .filter((line) => line.trim() !== "" && !line.trimStart().startsWith("#"))
@@ -37,7 +38,7 @@ function entriesOf(text: string): string[] {
 /** The entries of the lock `text` whose packages none of the lock files at `paths` has. */
 export async function entriesBeyond(text: string, paths: readonly string[]): Promise<string[]> {
   const nameOf = (entry: string): string => entry.slice(0, entry.indexOf("=="));
-  const known = await Promise.all(paths.map(async (path) => entriesOf(await readFile(path, "utf8")).map(nameOf)));
+  const known = await Promise.all(paths.map(async (path) => lockEntries(await readFile(path, "utf8")).map(nameOf)));
   const names = new Set(known.flat());
-  return entriesOf(text).filter((entry) => !names.has(nameOf(entry)));
+  return lockEntries(text).filter((entry) => !names.has(nameOf(entry)));
 }

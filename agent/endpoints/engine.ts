@@ -72,12 +72,10 @@ export class Engine {
     const asked = this.#process;
     if (upstream === undefined) throw engineLost("ended");
     this.#asked += 1;
+    const { kind, setting, timing } = this.#options;
+    const said = kind.asks?.(body, setting.spec) ?? body;
     try {
-      for await (const piece of askEngine(
-        upstream,
-        { ...body, model },
-        { signal, stall: this.#options.timing.stall },
-      )) {
+      for await (const piece of askEngine(upstream, { ...said, model }, { signal, stall: timing.stall })) {
         this.lastSuccess = performance.now();
         yield piece;
       }

@@ -153,7 +153,7 @@ export class ServedModels {
     this.#engines = [];
     const { spec, kind, folder, freeBytes } = this.#options;
     const { experiment, device } = spec;
-    const wrapper = await pythonScript(this.#layout, "serve");
+    const wrapper = await pythonScript(this.#layout, kind.script ?? "serve");
     let plan = [[experiment], ["base"]];
     if (kind.sharesBase && spec.artifact === "adapter") {
       plan = [[experiment, "base"]];

@@ -1,34 +1,34 @@
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
-import { z } from "zod";
+import { engineFacts, engineTrouble, type OwnEngine } from "../../recipe/engines.ts";
 import { Fault } from "../../recipe/fault.ts";
 import { type Layout, layoutOf } from "../../recipe/layout.ts";
 import type { EnvironmentRecord } from "../../recipe/lifecycle.ts";
-import { lastWords, runAttached } from "../attached.ts";
 import { type Variant, variantFacts } from "../../recipe/variants.ts";
 import type { Context, Handler } from "../context.ts";
 import { bytesBelow } from "../files.ts";
 import { buildOnce } from "../folders.ts";
-import { pythonScript } from "../scripts.ts";
 import type { Gpu } from "../../recipe/gpus.ts";
 import { findGpus } from "./gpus.ts";
-import { environmentLock, environmentName } from "./identity.ts";
+import { engineDigest, type EngineSet, environmentLock, environmentName } from "./identity.ts";
 import { createVenv, installPackages, installShare, selfTestSeconds } from "./install.ts";
 import { ensurePython } from "./own-python.ts";
 import { requireInWheels, routeOf } from "./pushed.ts";
 import { environmentOfImage, findEnvironment, readEnvironment } from "./read.ts";
-import { chooseRoute, type TorchRoute } from "./route.ts";
+import { chooseRoute, engineRoute, type TorchRoute } from "./route.ts";
+import { requireCompiler, selfTest } from "./self-test.ts";
 import { ensureUv } from "./uv.ts";
 
-/** Builds the locked environment with its extras for the device, or finds it. `auto` is the GPU if nvidia-smi lists one. */
+/** Builds the locked environment with its extras for the device, or an engine's own, or finds it. `auto` is the GPU if nvidia-smi lists one. */
 export const environmentEnsure: Handler<"environment-ensure"> = async (input, context) => {
   const layout = layoutOf(input.dataDirectory);
   const elsewhere = input.elsewhere === true && input.device !== "cpu";
   const { gpus, trouble } = input.device === "cpu" || elsewhere ? { gpus: [] } : await findGpus();
   if (trouble !== undefined) throw brokenDriver(trouble);
+  const { engine } = input;
+  if (engine !== undefined) requireEngineHost(engine.name, elsewhere ? undefined : gpus);
   const device = elsewhere ? "cuda" : resolveDevice(input.device, gpus);
-  const extras = input.extras ?? [];
-  const lock = environmentLock(extras);
+  const extras = engine === undefined ? (input.extras ?? []) : [];
+  const lock = engine === undefined ? environmentLock(extras) : engineDigest(engine.lock);
   const path = `${layout.env}/${environmentName(lock, device)}`;
   const brought = (await readEnvironment(path)) === undefined ? await environmentOfImage(lock, device) : undefined;
   if (brought !== undefined) return { ...brought, created: false };
@@ -37,9 +37,9 @@ export const environmentEnsure: Handler<"environment-ensure"> = async (input, co
     {
       path,
       lock: `${layout.locks}/env-${environmentName(lock, device)}`,
-      what: "the Python environment",
+      what: engine === undefined ? "the Python environment" : `the environment of ${engine.name}`,
       read: () => readEnvironment(path),
-      build: (folder) => build({ layout, folder, lock, device, gpus, extras, pushed, elsewhere }, context),
+      build: (folder) => build({ layout, folder, lock, device, gpus, extras, engine, pushed, elsewhere }, context),
     },
     context,
   );
@@ -66,6 +66,12 @@ export function resolveDevice(asked: "auto" | "cpu" | "cuda", gpus: readonly Gpu
   return asked === "auto" ? (gpus.length > 0 ? "cuda" : "cpu") : asked;
 }
 
+/** Throws the fault of a machine that the engine's packages are not for. `gpus`: undefined where they are another Pod's. */
+function requireEngineHost(name: OwnEngine, gpus: readonly Gpu[] | undefined): void {
+  const trouble = engineTrouble(name, { platform: process.platform, arch: process.arch, gpus });
+  if (trouble !== undefined) throw new Fault({ ...trouble, blame: "infrastructure" });
+}
+
 /** Training on the CPU because a driver is broken would be found out after hours. */
 function brokenDriver(trouble: string): Fault {
   return new Fault({
@@ -84,6 +90,7 @@ interface Plan {
   readonly device: "cpu" | "cuda";
   readonly gpus: readonly Gpu[];
   readonly extras: readonly Variant[];
+  readonly engine: EngineSet | undefined;
   /** Folder of pushed packages, all that it is made of; undefined: they come from the index. */
   readonly pushed?: string | undefined;
   /** The GPU is not this machine's: whoever trains finds out whether torch can use it. */
@@ -91,21 +98,24 @@ interface Plan {
 }
 
 async function build(plan: Plan, context: Context): Promise<EnvironmentRecord> {
-  const { layout, folder, lock, device, gpus, extras, pushed, elsewhere } = plan;
+  const { layout, folder, lock, device, gpus, extras, engine, pushed, elsewhere } = plan;
   const python = await ensurePython(layout, context, pushed);
-  const ready = pushed === undefined ? undefined : routeOf(pushed, device);
+  if (engine !== undefined) await requireCompiler(engine.name, { layout, python: python.path }, context);
+  const own = engine === undefined ? undefined : engineRoute(engineFacts[engine.name].bytes);
+  const ready = own ?? (pushed === undefined ? undefined : routeOf(pushed, device));
   const uv = await ensureUv(layout, python, context, pushed);
   context.progress({ message: `making a virtual environment with Python ${python.version}` });
   await createVenv({ folder, python, uv, pushed }, context);
   const route = ready ?? (await chooseRoute({ device, gpus, uv, python: python.path }, context));
-  await installPackages({ folder, python, uv, route, extras, pushed }, context);
+  await installPackages({ folder, python, uv, route, extras, engine, pushed }, context);
   const tested = elsewhere ? "cpu" : device;
   context.progress({
     message: `testing the environment on the ${tested === "cuda" ? "GPU" : "CPU"}`,
     fraction: installShare,
     secondsLeft: selfTestSeconds,
   });
-  const facts = await selfTest({ layout, folder, device: tested, gpus, extras }, context);
+  const modules = extras.map((name) => variantFacts[name].module);
+  const facts = await selfTest({ layout, folder, device: tested, gpus, modules, engine: engine?.name }, context);
   const bytes = await bytesBelow(folder);
   const completedAt = new Date().toISOString();
   const { deviceName, transformers, llamafactory, torch } = facts;
@@ -117,47 +127,4 @@ async function build(plan: Plan, context: Context): Promise<EnvironmentRecord> {
 /** `2.13.0+cu128` from an index is `cu128`; PyPI's is `pypi` whatever its local version says. */
 function torchSourceOf(route: TorchRoute, version: string): string {
   return route.source === "pypi" ? "pypi" : (version.split("+")[1] ?? "index");
-}
-
-const selfTestFacts = z.object({
-  python: z.string(),
-  torch: z.string(),
-  cuda: z.string().nullable(),
-  transformers: z.string(),
-  llamafactory: z.string(),
-  deviceName: z.string().default(""),
-  unusable: z.string().optional(),
-});
-type SelfTestFacts = z.infer<typeof selfTestFacts>;
-
-/** Runs agent/python/selftest.py. Throws Fault `cuda-unusable` or `environment-broken`: a GPU that torch can't use is never left aside silently. */
-export async function selfTest(
-  { layout, folder, device, gpus, extras }: Omit<Plan, "lock" | "pushed" | "elsewhere">,
-  context: Context,
-): Promise<SelfTestFacts> {
-  const python = join(folder, "bin", "python");
-  const { exitCode, stdout, stderr } = await runAttached(
-    python,
-    ["-I", await pythonScript(layout, "selftest"), device, ...extras.map((name) => variantFacts[name].module)],
-    { python, signal: context.signal },
-  );
-  const line = stdout.trim().split("\n").at(-1) ?? "";
-  if (exitCode !== 0 || line === "") {
-    throw new Fault({
-      code: "environment-broken",
-      message: `The new Python environment fails its self-test: ${lastWords(stderr) || `it ended with ${exitCode ?? "a signal"}`}.`,
-      next: "Run it again; if it fails again, report it with the output of `npx tuneup doctor`.",
-      blame: "infrastructure",
-    });
-  }
-  const facts = selfTestFacts.parse(JSON.parse(line));
-  if (facts.unusable === undefined) return facts;
-  const driver = gpus[0] === undefined ? "" : ` (${gpus[0].name}, driver ${gpus[0].driver})`;
-  throw new Fault({
-    code: device === "cuda" ? "cuda-unusable" : "environment-broken",
-    property: "compute.device",
-    message: `torch ${facts.torch}${facts.cuda === null ? "" : ` (CUDA ${facts.cuda})`} can't use the ${device === "cuda" ? `GPU${driver}` : "CPU"}: ${facts.unusable}.`,
-    next: "Update the NVIDIA driver, or set `tuneup:compute.device` to cpu to train without the GPU.",
-    blame: "infrastructure",
-  });
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { OwnEngine } from "../../recipe/engines.ts";
 import type { Variant } from "../../recipe/variants.ts";
 import { asset } from "../assets.ts";
 
@@ -10,6 +11,18 @@ export function environmentLock(extras: readonly Variant[] = []): string {
   const hash = createHash("sha256").update(baseLock()).update("\0").update(torchLock());
   for (const name of new Set(extras.toSorted())) hash.update(`\0${name}\0`).update(variantLock(name));
   return hash.digest("hex");
+}
+
+/** An engine with an environment of its own. */
+export interface EngineSet {
+  readonly name: OwnEngine;
+  /** Text of its lock, which is too large to be carried by the agent. */
+  readonly lock: string;
+}
+
+/** sha256 (hex) of an engine's lock: what its environment is. */
+export function engineDigest(lock: string): string {
+  return createHash("sha256").update(lock).digest("hex");
 }
 
 /** Pinned packages with hashes that a variant adds to the base. */

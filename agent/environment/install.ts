@@ -6,7 +6,7 @@ import { lastWords, runAttached } from "../attached.ts";
 import type { Context } from "../context.ts";
 import { diskFullFault, formatBytes, freeBytes, saysDiskFull } from "../folders.ts";
 import type { Variant } from "../../recipe/variants.ts";
-import { baseLock, torchLock, variantLock } from "./identity.ts";
+import { baseLock, type EngineSet, torchLock, variantLock } from "./identity.ts";
 import { offlineVariables, offlineWords } from "./pushed.ts";
 import type { Python } from "./python.ts";
 import { pinsOf, type TorchRoute } from "./route.ts";
@@ -26,6 +26,8 @@ export interface Installation {
   readonly route: TorchRoute;
   /** What it has beyond the base. */
   readonly extras: readonly Variant[];
+  /** What it is instead of the environment that trains: all of it is in one lock. */
+  readonly engine?: EngineSet | undefined;
   /** Folder of pushed packages, all that is installed from; undefined: the index. */
   readonly pushed?: string | undefined;
 }
@@ -45,7 +47,15 @@ export async function createVenv(
 
 /** Installs the locked packages, torch by its route, with progress. Throws Fault `disk-full`, `install-failed`. */
 export async function installPackages(installation: Installation, context: Context): Promise<void> {
-  const { folder, route, extras, pushed } = installation;
+  const { folder, route, extras, engine, pushed } = installation;
+  if (engine !== undefined) {
+    const lock = join(folder, `${engine.name}.lock`);
+    await writeFile(lock, engine.lock);
+    const offline = pushed === undefined ? [] : offlineWords(pushed);
+    // All of it is there as wheels, so that nothing is built.
+    await install([...offline, "--no-build", "--no-deps", "--require-hashes", "-r", lock], installation, context);
+    return;
+  }
   await writeFile(join(folder, "base.lock"), baseLock());
   await writeFile(join(folder, "torch.lock"), torchLock());
   for (const name of extras) await writeFile(join(folder, `${name}.lock`), variantLock(name));

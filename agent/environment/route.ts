@@ -51,6 +51,11 @@ export function pushedRoute(device: "cpu" | "cuda", hasOwnLock: boolean): TorchR
   return { ...(device === "cpu" ? cpuIndex : cudaIndex), words: [] };
 }
 
+/** An engine's lock has its torch from PyPI; `bytes`: what all of it takes on disk. */
+export function engineRoute(bytes: number): TorchRoute {
+  return { ...pypi, bytes };
+}
+
 /** Chooses the route for `device` and says why in the log. Throws Fault `driver-too-old`. */
 export async function chooseRoute(
   { device, gpus, uv, python }: { device: "cpu" | "cuda"; gpus: readonly Gpu[]; uv: string; python: string },

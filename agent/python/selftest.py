@@ -48,6 +48,9 @@ def main(device, extras):
 
     for module in extras:
         importlib.import_module(module)
+    if "vllm" in extras and device == "cuda":
+        # Its kernels, which need the driver's library.
+        importlib.import_module("vllm._C")
 
     print(json.dumps(facts))
 

@@ -1,6 +1,7 @@
 import { styleText } from "node:util";
 import type { Command } from "commander";
 import type { CheckArea, CheckFinding } from "../../recipe/check-report.ts";
+import type { OwnEngine } from "../../recipe/engines.ts";
 import type { Variant } from "../../recipe/variants.ts";
 import { findingTexts } from "../language/findings.ts";
 import { languageOf } from "../language/locale.ts";
@@ -53,28 +54,32 @@ async function findingsOf(experiment: string, model: string | undefined): Promis
     askHub: model !== undefined,
     hubToken: process.env["HF_TOKEN"],
   };
-  const { extras, offline } = await wishesOf(config, projectFolder);
+  const { extras, offline, engine } = await wishesOf(config, projectFolder);
   // The hardware is the host's, the files are this machine's. A machine that is not there yet is proposed instead.
   const planned = config["target"] === "aws";
   const there = planned
     ? { home: homeOf(process.env) }
     : await onHost(experiment, async (host) => ({
         home: homeBeside(host),
-        host: await hostFacts(host, extras, offline),
+        host: await hostFacts(host, extras, offline, engine),
       }));
   return [...findings, ...(await checkConfig(config, projectFolder, { ...context, ...there }))];
 }
 
-/** What its environment has beyond the base, and whether its host is to be offline; nothing where the experiment can't be read, which is told elsewhere. */
-async function wishesOf(
-  config: Readonly<Record<string, unknown>>,
-  folder: string,
-): Promise<{ readonly extras: Variant[]; readonly offline?: boolean | undefined }> {
+interface Wishes {
+  readonly extras: Variant[];
+  readonly offline?: boolean | undefined;
+  readonly engine?: OwnEngine | undefined;
+}
+
+/** What its environment has beyond the base, whether its host is to be offline, and an engine with an environment of its own; nothing where the experiment can't be read, which is told elsewhere. */
+async function wishesOf(config: Readonly<Record<string, unknown>>, folder: string): Promise<Wishes> {
   const { readPlannableExperiment } = await import("../../recipe/runnable-experiment.ts");
   const { variantsFor } = await import("../../recipe/variants.ts");
+  const { engineOf } = await import("../../recipe/engines.ts");
   const { experiment } = readPlannableExperiment(config, folder);
   if (experiment === undefined) return { extras: [] };
-  return { extras: variantsFor(experiment.train), offline: experiment.compute.offline };
+  return { extras: variantsFor(experiment.train), offline: experiment.compute.offline, engine: engineOf(experiment) };
 }
 
 /** The experiment with another model, and with that model's template: it is the model that is asked about. */

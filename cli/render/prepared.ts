@@ -5,14 +5,16 @@ import { environmentLock, environmentName } from "../../agent/environment/identi
 import { sha256OfFile } from "../../agent/files.ts";
 import { packageSlug } from "../../agent/weights/pypi.ts";
 import { weightsFolder } from "../../agent/weights/record.ts";
+import { engineLock } from "../../hosts/engine-lock.ts";
 import type { Host } from "../../hosts/host.ts";
 import { sha256 } from "../../recipe/canonical.ts";
 import { filesDigest, hubDigest } from "../../recipe/dataset-files.ts";
 import { datasetsDigest, type PlannedDataset, planDatasets } from "../../recipe/datasets.ts";
+import { engineOf } from "../../recipe/engines.ts";
 import type { Experiment } from "../../recipe/experiment.ts";
 import { adapterFolder, type Layout, layoutOf } from "../../recipe/layout.ts";
 import { datasetPin, modelPin, type Pins, readPins } from "../../recipe/pins.ts";
-import { trainingExtras } from "../../recipe/render.ts";
+import { trainingExtras, trainingPart } from "../../recipe/render.ts";
 import { runName } from "../../recipe/run.ts";
 import type { PreparedTraining } from "../../recipe/specs.ts";
 import { variantsFor } from "../../recipe/variants.ts";
@@ -20,6 +22,8 @@ import { variantsFor } from "../../recipe/variants.ts";
 /** What an experiment will find on the host, and what is not known before something is fetched. */
 export interface Foreseen {
   readonly prepared: PreparedTraining;
+  /** What the endpoint has instead of the training's, where its engine has an environment of its own. */
+  readonly serving: { readonly environment?: string; readonly device?: "cuda" };
   /** Entries of dataset_info.json. */
   readonly datasetInfo: Readonly<Record<string, unknown>>;
   /** What stands for a name that only a download tells, with the reason. */
@@ -44,7 +48,7 @@ export async function foresee(
   const digest = await digestOf(plans, pins);
   const { checkpoint = "last" } = trainingExtras(serve);
   const best = checkpoint === "best" ? ({ checkpoint } as const) : {};
-  const identity = { train, model, ...best, environmentLock: lock };
+  const identity = { train: trainingPart(train), model, ...best, environmentLock: lock };
   return {
     prepared: {
       dataDirectory,
@@ -58,6 +62,7 @@ export async function foresee(
       ...(model.adapter === undefined ? {} : { adapter: adapterFolder(model.adapter, layout) }),
       config: { ...experiment },
     },
+    serving: servingOf(experiment, layout),
     datasetInfo: Object.fromEntries(plans.map((plan) => [plan.name, { file_name: fileName(plan), ...plan.info }])),
     unknown: [
       ...(weights.endsWith(">") ? ["<revision>: the revision of the weights, known at first use."] : []),
@@ -67,6 +72,12 @@ export async function foresee(
       ),
     ],
   };
+}
+
+function servingOf(experiment: Experiment, { env }: Layout): Foreseen["serving"] {
+  const engine = engineOf(experiment);
+  if (engine === undefined) return {};
+  return { environment: `${env}/${environmentName(engineLock(engine), "cuda")}`, device: "cuda" };
 }
 
 async function deviceOf(host: Pick<Host, "run">): Promise<"cpu" | "cuda"> {

@@ -1,3 +1,4 @@
+import { extname } from "node:path";
 import { engineKinds } from "../../agent/endpoints/engines/availability.ts";
 import { engineFolder } from "../../agent/endpoints/engines/engine-kind.ts";
 import { toYaml } from "../../agent/runs/declare.ts";
@@ -36,7 +37,7 @@ export interface Rendered {
 }
 
 /** The files and commands of an experiment, by the code that makes them on the host. */
-export function render(experiment: Experiment, { prepared, datasetInfo }: Foreseen): Rendered {
+export function render(experiment: Experiment, { prepared, serving, datasetInfo }: Foreseen): Rendered {
   const layout = layoutOf(prepared.dataDirectory);
   const spec = runSpecOf(experiment.train, prepared, trainingExtras(experiment.serve));
   const paths = runPaths(layout, spec.run);
@@ -50,7 +51,7 @@ export function render(experiment: Experiment, { prepared, datasetInfo }: Forese
     { ...info, text: `${JSON.stringify(datasetInfo, null, 2)}\n` },
   ];
   const endpoint = experiment.serve.enabled
-    ? endpointSpecOf(experiment.train, experiment.serve, prepared, 0)
+    ? endpointSpecOf(experiment.train, experiment.serve, { ...prepared, ...serving }, 0)
     : undefined;
   const served = endpoint === undefined ? [] : enginesOf(endpoint, prepared.dataDirectory);
   return {
@@ -78,7 +79,7 @@ function enginesOf(spec: EndpointSpec, dataDirectory: string): RenderedEngine[] 
     const folder = engineFolder(layout.endpoint(spec.experiment).directory, models);
     const { program, words, environment, files } = kind.launch({
       ...{ spec, models, folder, output: layout.run(spec.run).output },
-      wrapper: pythonScriptPath(layout, "serve"),
+      wrapper: pythonScriptPath(layout, kind.script ?? "serve"),
       // Chosen at the start; the key is the gateway's alone.
       port: 0,
       key: "<key>",
@@ -87,7 +88,7 @@ function enginesOf(spec: EndpointSpec, dataDirectory: string): RenderedEngine[] 
     const own = models[0] === "base" ? "base" : "own";
     const memory = own === "base" && spec.base === "auto" ? ", where memory allows it" : "";
     return {
-      files: files.map(({ path, text }) => ({ name: `infer-${own}.yaml`, path, text })),
+      files: files.map(({ path, text }) => ({ name: `infer-${own}${extname(path)}`, path, text })),
       command: { what: `Serving ${models.join(" and ")}${memory}`, environment: shown, words: [program, ...words] },
     };
   });

@@ -3,6 +3,7 @@ import { connectIfUp } from "../../hosts/connect-if-up.ts";
 import type { TrainArguments } from "../../recipe/arguments.ts";
 import { endsSoon } from "../../agent/endpoints/certificate.ts";
 import { canonicalJson, sha256 } from "../../recipe/canonical.ts";
+import { ownEngine } from "../../recipe/engines.ts";
 import { type HostSpec, hostSpec } from "../../recipe/host.ts";
 import { adapterFolder, layoutOf } from "../../recipe/layout.ts";
 import type { CommandOutput, EndpointSpec } from "../../recipe/protocol.ts";
@@ -139,15 +140,11 @@ function tlsFailures({ host, tls }: z.output<typeof serve>): CheckFailure[] {
   return [{ property: "serve.tls", reason }];
 }
 
-/** The locked environment of this release has LLaMA-Factory's own engine only. */
+/** Engines that no locked environment of this release has. */
 function engineFailures(engine: z.output<typeof serve>["engine"]): CheckFailure[] {
-  if (engine === "huggingface") return [];
-  return [
-    {
-      property: "serve.engine",
-      reason: `${engine} is not in the locked environment of this release. Set \`serve.engine: huggingface\`.`,
-    },
-  ];
+  if (engine === "huggingface" || ownEngine(engine) !== undefined) return [];
+  const reason = `${engine} is in no locked environment of this release. Set \`serve.engine\` to huggingface or vllm.`;
+  return [{ property: "serve.engine", reason }];
 }
 
 async function portFailures(news: Wire, wanted: z.output<typeof serve>): Promise<CheckFailure[]> {

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { environmentLock } from "../../agent/environment/identity.ts";
-import { hostFacts, hostFaults } from "../../checks/host.ts";
+import { engineFaults, hostFacts, hostFaults } from "../../checks/host.ts";
+import { engineLock, engineSet } from "../../hosts/engine-lock.ts";
 import { missingAwsPrograms, programMissing } from "../../hosts/aws-programs.ts";
 import { connectIfUp } from "../../hosts/connect-if-up.ts";
+import { engineNames } from "../../recipe/engines.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
 import { variantNames } from "../../recipe/variants.ts";
@@ -18,6 +20,8 @@ const inputs = z.object({
   device: z.enum(["auto", "cpu", "cuda"]),
   /** What it has beyond the base; absent where that is nothing, as in the state of older releases. */
   extras: z.array(z.enum(variantNames)).optional(),
+  /** It is that of an engine, which has its own; default: the one that trains. */
+  engine: z.enum(engineNames).optional(),
 });
 
 /** Outputs of `tuneup-host:index:Environment`. */
@@ -33,14 +37,14 @@ export interface EnvironmentOutputs extends Health {
   readonly bytes: number;
 }
 
-/** LLaMA-Factory's locked Python environment. Shared by experiments with the same lock; `destroy` keeps it. */
+/** LLaMA-Factory's locked Python environment, or an engine's own. Shared by experiments with the same lock; `destroy` keeps it. */
 export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = {
   inputs,
-  replaceOn: ["host"],
+  replaceOn: ["host", "engine"],
 
   async check(news: Wire) {
     if (hasUnknown(news["host"])) return { failures: [] };
-    const { extras, device, host } = inputs.parse(news);
+    const { extras, device, host, engine } = inputs.parse(news);
     const offline = host.kind === "local" ? undefined : host.offline;
     const way =
       host.kind === "aws"
@@ -49,20 +53,22 @@ export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = 
     const place = way.length > 0 ? undefined : await connectIfUp(host);
     // A machine that is yet to be made has nothing to tell.
     if (place === undefined) return { failures: way.map(failureOf) };
-    const facts = await hostFacts(place, extras, offline);
-    return { failures: hostFaults(device, facts, host.kind === "kubernetes").map(failureOf) };
+    const facts = await hostFacts(place, extras, offline, engine);
+    const isCluster = host.kind === "kubernetes";
+    // What else is wrong with the host is told of the environment that trains.
+    const faults = engine === undefined ? hostFaults(device, facts, isCluster) : engineFaults(engine, facts, isCluster);
+    return { failures: faults.map(failureOf) };
   },
 
-  id: ({ host }) => `environment@${host.dataDirectory}`,
+  id: ({ host, engine }) => `${engine ?? "environment"}@${host.dataDirectory}`,
 
   async ensure(given, work) {
     const { host: spec, device, extras } = given;
     const { host, options } = work;
+    const wanted = { device, extras, ...(given.engine === undefined ? {} : { engine: engineSet(given.engine) }) };
     const isPushed = !host.isHere && !(await isThere(given, work)) && !(await reaches(host, spec, ["pypi"]));
     return outputsOf(
-      isPushed
-        ? await pushEnvironment({ device, extras }, work)
-        : await host.run("environment-ensure", { device, extras }, options),
+      isPushed ? await pushEnvironment(wanted, work) : await host.run("environment-ensure", wanted, options),
     );
   },
 
@@ -86,8 +92,9 @@ function outputsOf({
 }
 
 /** Is an environment of this lock on the host, for the device that is asked for? */
-async function isThere({ device, extras }: z.output<typeof inputs>, { host, options }: Work): Promise<boolean> {
-  const found = await host.run("environment-read", { lock: environmentLock(extras) }, options);
+async function isThere({ device, extras, engine }: z.output<typeof inputs>, { host, options }: Work): Promise<boolean> {
+  const lock = engine === undefined ? environmentLock(extras) : engineLock(engine);
+  const found = await host.run("environment-read", { lock }, options);
   if (found === null || device !== "auto") return found?.record.device === device;
   const { gpus } = await host.run("preflight", { extras }, options);
   return found.record.device === (gpus.length > 0 ? "cuda" : "cpu");

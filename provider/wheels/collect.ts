@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import type { Context } from "../../agent/context.ts";
-import { baseLock, environmentLock, torchLock, variantLock } from "../../agent/environment/identity.ts";
+import * as identity from "../../agent/environment/identity.ts";
 import { asset } from "../../agent/assets.ts";
 import { readRecord, sizeOf } from "../../agent/files.ts";
 import { buildOnce, completeFile } from "../../agent/folders.ts";
@@ -24,6 +24,8 @@ export interface WheelQuestion {
   /** Driver of the GPU that it is for; none: the CPU. */
   readonly driver: string | undefined;
   readonly extras: readonly Variant[];
+  /** What it is instead of the environment that trains. Default: that. */
+  readonly engine?: identity.EngineSet | undefined;
   /** Data directory of this machine: what is fetched is kept there. */
   readonly home: string;
 }
@@ -47,7 +49,8 @@ export async function collectWheels(
   sources: PackageSources = packageSources(),
 ): Promise<Wheels> {
   const { driver } = question;
-  const wish = wishedBuild(driver);
+  // An engine's lock has its torch from PyPI.
+  const wish = question.engine === undefined ? wishedBuild(driver) : "pypi";
   try {
     return await collect(question, wish, context, sources);
   } catch (thrown) {
@@ -64,9 +67,10 @@ async function collect(
   context: Context,
   sources: PackageSources,
 ): Promise<Wheels> {
-  const { target, extras, home } = question;
+  const { target, extras, engine, home } = question;
   const { minor, machine, glibc } = target;
-  const lock = environmentLock(extras).slice(0, 12);
+  const whole = engine === undefined ? identity.environmentLock(extras) : identity.engineDigest(engine.lock);
+  const lock = whole.slice(0, 12);
   const path = `${home}/cache/wheels/${lock}-cp3${minor}-manylinux_2_${glibc}_${machine}-${build}`;
   const { record } = await buildOnce(
     {
@@ -92,10 +96,12 @@ async function readWhole(path: string) {
 type Plan = WheelQuestion & { readonly build: TorchBuild; readonly sources: PackageSources };
 
 async function fill(folder: string, plan: Plan, context: Context): Promise<FileDigest[]> {
-  const { build, target, sources, extras, home } = plan;
-  const locked = [baseLock(), ...extras.map(variantLock), asset("agent/environment/uv.lock")].flatMap(lockEntries);
+  const { build, target, sources, extras, engine, home } = plan;
+  const locks = engine === undefined ? [identity.baseLock(), ...extras.map(identity.variantLock)] : [engine.lock];
+  const locked = [...locks, asset("agent/environment/uv.lock")].flatMap(lockEntries);
   if (build === "pypi") {
-    const files = await chooseFiles([...locked, ...lockEntries(torchLock())], { build, target, sources }, context);
+    const torch = engine === undefined ? lockEntries(identity.torchLock()) : [];
+    const files = await chooseFiles([...locked, ...torch], { build, target, sources }, context);
     return (await download(files, folder, sources, context)).map(({ digest }) => digest);
   }
   const pins = await resolveTorch({ build, target, sources, home }, folder, context);

@@ -8,6 +8,7 @@ import { type Training, trainingOf } from "../estimates/training.ts";
 import type { Experiment } from "../experiment.ts";
 import { Fault } from "../fault.ts";
 import { renderTraining } from "../render.ts";
+import { engineOf } from "../engines.ts";
 import { variantsFor } from "../variants.ts";
 import { chooseMachine, type MachineNeed, volumeSizeGiB } from "./choose.ts";
 import { awsConfig } from "./config.ts";
@@ -25,7 +26,7 @@ export interface Provision {
   readonly leaseHours: number;
 }
 
-type Asked = Pick<Experiment, "aws" | "compute" | "model" | "train">;
+type Asked = Pick<Experiment, "aws" | "compute" | "model" | "train" | "serve" | "teardown">;
 
 /** Stand for paths that decide no figure. */
 const paths = { weights: "/weights", datasets: "/datasets", output: "/output" };
@@ -51,12 +52,17 @@ export function provisionOf(experiment: Asked): Provision {
   const training = trainingOf(rendered, shape, 1);
   const { type } = chooseMachine(machineNeed({ compute, train: rendered }, { shape, training }), config);
   if (type === undefined) throw noMachine();
-  const disk = diskOf(shape, training, { train: rendered, variants: variantsFor(train), steps: undefined, tokens: 0 });
+  const parts = { train: rendered, variants: variantsFor(train), engine: engineOf(experiment) };
+  const disk = diskOf(shape, training, { ...parts, steps: undefined, tokens: 0 });
   const { sizeGiB } = config.volume;
   return provisionWith(type, sizeGiB === "auto" ? volumeSizeGiB(disk.total) : sizeGiB, experiment);
 }
 
-function provisionWith(type: InstanceType, volumeGiB: number, { aws, compute }: Asked): Provision {
+function provisionWith(
+  type: InstanceType,
+  volumeGiB: number,
+  { aws, compute }: Pick<Asked, "aws" | "compute">,
+): Provision {
   const config = awsConfig(aws);
   const cost = costOf({
     ...{ machineHour: compute.pricePerHour ?? type.usdPerHour, volumeGiB, volumeType: config.volume.type },
@@ -82,7 +88,7 @@ function statedProvision({ aws, compute, model, train }: Asked): Provision {
   }
   const { type } = chooseMachine(need, config);
   if (type === undefined) throw noMachine();
-  return provisionWith(type, sizeGiB, { aws, compute, model, train });
+  return provisionWith(type, sizeGiB, { aws, compute });
 }
 
 function askedOf({ compute, train }: Pick<Experiment, "compute" | "train">): Pick<MachineNeed, "bf16" | "gpu"> {

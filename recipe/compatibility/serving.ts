@@ -26,6 +26,8 @@ export const vllmRules: readonly Rule[] = [
   notWithVllm("rope_scaling", "it reads the scaling from the model's config alone"),
   notWithVllm("use_dora", "its adapters are plain LoRA"),
   notWithVllm("additional_target", "its adapters hold no other modules"),
+  notWithVllm("resize_vocab", "its adapters hold no embeddings"),
+  notWithVllm("pissa_init", "it changes the model under the adapter, and vLLM serves the untouched one"),
   {
     property: "finetuning_type",
     forbids: (s) => s.is("finetuning_type", "oft"),

@@ -1,4 +1,5 @@
 import type { TrainArguments } from "../arguments.ts";
+import type { OwnEngine } from "../engines.ts";
 import { Settings } from "../compatibility/settings.ts";
 import { variantsFor } from "../variants.ts";
 import { diskOf } from "./disk.ts";
@@ -12,6 +13,8 @@ export interface DiskProposalQuestion {
   readonly modelId: string;
   readonly shape: ModelShape;
   readonly train: TrainArguments;
+  /** An engine with an environment of its own. Default: none. */
+  readonly engine?: OwnEngine | undefined;
   readonly gpus: number;
   /** Optimizer steps; undefined where nobody knows yet. */
   readonly steps: number | undefined;
@@ -53,6 +56,7 @@ function changesFor(train: TrainArguments): TrainArguments[] {
   ];
 }
 
-function bytesOf(shape: ModelShape, { train, gpus, steps, tokens }: DiskProposalQuestion): number {
-  return diskOf(shape, trainingOf(train, shape, gpus), { train, variants: variantsFor(train), steps, tokens }).total;
+function bytesOf(shape: ModelShape, { train, engine, gpus, steps, tokens }: DiskProposalQuestion): number {
+  const question = { train, variants: variantsFor(train), engine, steps, tokens };
+  return diskOf(shape, trainingOf(train, shape, gpus), question).total;
 }

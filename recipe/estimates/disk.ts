@@ -1,5 +1,6 @@
 import type { TrainArguments } from "../arguments.ts";
 import { Settings } from "../compatibility/settings.ts";
+import { engineFacts, type OwnEngine } from "../engines.ts";
 import { type Variant, variantFacts } from "../variants.ts";
 import type { ModelShape } from "./model-config.ts";
 import { parametersOf } from "./parameters.ts";
@@ -11,6 +12,8 @@ export const environmentBytes = 5.6e9;
 /** What lies in the data directory at its fullest. Bytes. */
 export interface Disk {
   readonly environment: number;
+  /** An engine's own environment beside that; 0 where none is needed. */
+  readonly engine: number;
   readonly weights: number;
   /** save_total_limit of them and the one that is being written; weights, optimizer states and all. */
   readonly checkpoints: number;
@@ -27,6 +30,8 @@ export interface Disk {
 export interface DiskQuestion {
   readonly train: TrainArguments;
   readonly variants: readonly Variant[];
+  /** An engine with an environment of its own. Default: none. */
+  readonly engine?: OwnEngine | undefined;
   /** Optimizer steps of the run; undefined where nobody knows yet. */
   readonly steps: number | undefined;
   /** Tokens of the data, once. */
@@ -57,11 +62,13 @@ export function diskOf(shape: ModelShape, training: Training, question: DiskQues
   const states = settings.on("save_only_model") ? 0 : trained * (moments + (zero > 0 ? deepspeedBytes : 0));
   const weights = 2 * parameters;
   const environment = environmentBytes + question.variants.reduce((sum, name) => sum + variantFacts[name].bytes, 0);
+  const engine = question.engine === undefined ? 0 : engineFacts[question.engine].bytes;
   const checkpoints = checkpointCount(settings, question.steps) * (artifact + states);
   const cache = cacheBytesPerToken * question.tokens;
   const merged = adapter ? weights : 0;
-  const total = environment + weights + checkpoints + artifact + cache + (settings.has("export_dir") ? merged : 0);
-  return { environment, weights, checkpoints, artifact, cache, merged, total };
+  const kept = environment + engine + weights + checkpoints + artifact + cache;
+  const total = kept + (settings.has("export_dir") ? merged : 0);
+  return { environment, engine, weights, checkpoints, artifact, cache, merged, total };
 }
 
 /** Two are kept unless said (tuneup's default); a new one is there before the oldest goes. */

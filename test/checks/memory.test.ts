@@ -6,6 +6,7 @@ import { parseGpus } from "../../recipe/gpus.ts";
 
 const host: HostFacts = {
   platform: "linux",
+  arch: "x64",
   python: null,
   memoryBytes: 25.3e9,
   diskFreeBytes: 1e12,

@@ -30,7 +30,8 @@ await runtime.setMocks(
   {
     newResource: ({ type, name, inputs }) => {
       declared.push({ type, name, inputs: inputs as Record<string, unknown> });
-      return { id: `${name}-id`, state: { ...(inputs as object), ...outputs[type] } };
+      const own = "engine" in inputs ? { path: "/d/env/vllm", torchDevice: "cuda" } : {};
+      return { id: `${name}-id`, state: { ...(inputs as object), ...outputs[type], ...own } };
     },
     call: ({ inputs }) => inputs as Record<string, unknown>,
   },
@@ -96,6 +97,26 @@ describe("Experiment", () => {
       weightsBytes: 269_000_000,
     });
     expect(inputsOf("RunCompletion")).toEqual({ host, experiment: "exp", run: "exp-0123456789ab", endpoint: true });
+  });
+
+  it("serves by vLLM from an environment of its own, and trains in the one that it would train in without it", async () => {
+    const train = { template: "qwen", vllm_maxlen: 8192 };
+    await declare(new LocalTarget("exp", { dataDirectory: "/d" }), { serve: { engine: "vllm" }, train });
+    const host = { kind: "local", dataDirectory: "/d" };
+    const environments = declared.filter(({ type }) => type === "tuneup-host:index:Environment");
+    expect(environments.map(({ name, inputs }) => [name, inputs])).toEqual([
+      ["exp", { host, device: "auto" }],
+      ["exp-vllm", { host, device: "cuda", engine: "vllm" }],
+    ]);
+    expect(inputsOf("SftJob")).toMatchObject({ environment: "/d/env/e", device: "cpu", train: { template: "qwen" } });
+    expect(inputsOf("SftJob")["train"]).not.toHaveProperty("vllm_maxlen");
+    expect(inputsOf("ChatEndpoint")).toMatchObject({ environment: "/d/env/vllm", device: "cuda", train });
+  });
+
+  it("needs no environment of vLLM's where nothing is served", async () => {
+    const serve = { engine: "vllm", enabled: false };
+    await declare(new LocalTarget("exp", { dataDirectory: "/d" }), { serve });
+    expect(inputsOf("Environment")).not.toHaveProperty("engine");
   });
 
   it("keeps the endpoint's key a secret", async () => {

@@ -120,6 +120,7 @@ test("LLaMA-Factory's published examples are refused in tuneup check for what a 
   const cards = [0, 1, 2, 3].map((index) => `${index}, GPU-${index}, NVIDIA H100 80GB HBM3, 81559, 580.159`);
   const host: HostFacts = {
     platform: "linux",
+    arch: "x64",
     python: { path: "/usr/bin/python3", version: "3.13.1" },
     memoryBytes: 1e12,
     diskFreeBytes: 4e12,

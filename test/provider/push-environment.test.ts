@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { engineDigest } from "../../agent/environment/identity.ts";
 import type { Host } from "../../hosts/host.ts";
 import { pushEnvironment } from "../../provider/push-environment.ts";
 import { environmentKind } from "../../provider/resources/environment.ts";
@@ -69,6 +70,18 @@ describe("an environment", () => {
     const { host: older } = host({ python: { path: "/usr/bin/python3", version: "3.11.2" } });
     await pushEnvironment(asked, { host: older, options: {} });
     expect(older.pushed[0]?.files.map(({ path }) => path)).toEqual([wheel("cp311")]);
+  });
+
+  it("of an engine is made of that engine's lock alone, with no torch but its own", async () => {
+    locks["agent/environment/torch.lock"] = `torch==9.0${hashes.join("")}\n`;
+    const { host: there, calls } = host();
+    const engine = { name: "vllm" as const, lock: `only==1.0${hashes.join("")}\n` };
+    await pushEnvironment({ device: "cuda", engine }, { host: there, options: {} });
+    expect(there.pushed[0]?.files.map(({ path }) => path)).toEqual([wheel("cp312")]);
+    const wheels = there.pushed[0]?.there;
+    expect(wheels).toContain(`/wheels/${engineDigest(engine.lock).slice(0, 12)}-cp312-`);
+    expect(calls.at(-1)).toEqual(["environment-ensure", { device: "cuda", extras: [], engine, wheels }]);
+    delete locks["agent/environment/torch.lock"];
   });
 
   it("is not sent where there is no Python, or a GPU that torch can't use: known before anything is fetched", async () => {

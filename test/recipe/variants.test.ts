@@ -111,8 +111,19 @@ test.each([
   expect(found.map(({ property, level }) => [property, level])).toEqual(refused ? [["model.id", "error"]] : []);
 });
 
-test("another engine never makes another training environment, and is refused by name", () => {
-  expect(variantFindings({ ...question, engine: "vllm" })).toMatchObject([
+test("another engine never makes another training environment: vLLM gets one of its own, SGLang is refused by name", () => {
+  const vllm = { ...question, engine: "vllm" } as const;
+  expect(variantFindings(vllm)).toMatchObject([
+    { level: "ok", code: "engine-installed", property: "serve.engine", figure: 10.3e9, unit: "bytes" },
+  ]);
+  expect(variantFindings(vllm)[0]?.message).toBe(
+    "vllm gets an environment of its own (vllm 0.11.0 with its own torch for CUDA 12.8: 10.3 GB on disk, a download of 5.1 GB).",
+  );
+  expect(variantFindings({ ...vllm, engineHere: true })).toMatchObject([{ level: "ok", code: "engine-here" }]);
+  expect(variantFindings({ ...vllm, device: "cpu" })).toMatchObject([
+    { level: "error", code: "engine-needs-cuda", property: "serve.engine" },
+  ]);
+  expect(variantFindings({ ...question, engine: "sglang" })).toMatchObject([
     { level: "error", code: "engine-unavailable", property: "serve.engine" },
   ]);
 });

@@ -19,7 +19,7 @@ export interface EngineSetting {
   readonly output: string;
   /** Folder for the files of this engine. */
   readonly folder: string;
-  /** Path of our serve.py on this host. */
+  /** Path of our Python that runs it on this host. */
   readonly wrapper: string;
   /** Loopback port to listen on. */
   readonly port: number;
@@ -36,6 +36,10 @@ export interface EngineKind {
   readonly sharesBase: boolean;
   /** Python package that the environment must have. */
   readonly needs: string;
+  /** Our Python that runs it, in agent/python. Default: serve. */
+  readonly script?: string;
+  /** What it is asked for a request. Default: the request as it is. */
+  asks?(body: Readonly<Record<string, unknown>>, spec: EndpointSpec): Readonly<Record<string, unknown>>;
   launch(setting: EngineSetting): EngineLaunch;
 }
 

@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { asTrained } from "./as-trained.ts";
 import { offline } from "./engine-kind.ts";
 import type { EngineKind } from "./engine-kind.ts";
 
@@ -8,6 +9,7 @@ export const sglang: EngineKind = {
   places: 64,
   sharesBase: true,
   needs: "sglang",
+  asks: asTrained,
   launch: ({ spec, output, folder, wrapper, port, key }) => {
     const python = `${spec.environment}/bin/python`;
     const adapter = spec.artifact === "adapter";

@@ -16,6 +16,7 @@ import { asText } from "../../../cli/data/text.ts";
 import { findingTexts } from "../../../cli/language/findings.ts";
 import { inChinese, phrasesInChinese } from "../../../cli/language/phrases.ts";
 import type { CheckFinding } from "../../../recipe/check-report.ts";
+import { engineTrouble } from "../../../recipe/engines.ts";
 import { h100 } from "../../fixtures/h100.ts";
 import { readPins } from "../../../recipe/pins.ts";
 import { readRunnableExperiment } from "../../../recipe/runnable-experiment.ts";
@@ -157,5 +158,19 @@ test("every phrase has the places and commands of its English", () => {
   const places = (text: string): string[] => [...text.matchAll(/\{\{\w+\}\}|`[^`]+`/g)].map(([found]) => found).sort();
   for (const [english, translated] of Object.entries(phrasesInChinese)) {
     expect(places(translated), english).toEqual(places(english));
+  }
+});
+
+test.each([
+  ["no GPU", { device: "cpu" }],
+  ["another machine", { platform: "darwin", arch: "arm64" }],
+  ["an old driver", { gpus: [{ name: "NVIDIA A10", memoryBytes: 24e9, driver: "470.1" }] }],
+  ["an old card", { gpus: [{ name: "Tesla P100-PCIE-16GB", memoryBytes: 16e9, driver: "580.1" }] }],
+] as const)("why vLLM can't be with %s is Chinese, and what to do", (_what, host) => {
+  const trouble = engineTrouble("vllm", host);
+  const { message = "", next = "" } = trouble ?? {};
+  for (const text of [message, next]) {
+    expect(inChinese(text), text).toMatch(chinese);
+    expect(inChinese(text), text).not.toMatch(/\b(the|on a|needs|which)\b/);
   }
 });
