@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { RunStatus } from "../../recipe/lifecycle.ts";
 import type { Context } from "../context.ts";
+import { dropAccess } from "../artifacts/access.ts";
 import { isLocked, tryLock } from "../lock.ts";
 import { endFenced } from "./fence.ts";
 import { HeartbeatWatch } from "./heartbeat.ts";
@@ -67,6 +68,7 @@ async function settle(paths: RunPaths): Promise<RunStatus | undefined> {
     const { step, totalSteps } = record.status;
     const where = totalSteps === 0 ? "" : ` after step ${step} of ${totalSteps}`;
     await journal.enter("stopped", `stopped${where}`, { ...idle, endedAt: new Date().toISOString() });
+    await dropAccess(paths);
     return journal.status;
   } finally {
     lock.release();
