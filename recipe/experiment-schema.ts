@@ -174,7 +174,7 @@ export const storage = z.strictObject({
     ),
   artifacts: z
     .string()
-    .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#]*)?$/, { error: "must be s3://bucket/prefix" })
+    .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#*${}\\]*)?$/, { error: "must be s3://bucket/prefix" })
     .optional()
     .describe(
       "s3://bucket/prefix where a run publishes its checkpoints and its result, below EXPERIMENT/runs/RUN/; a host that has neither goes on from there. Default: nowhere.",

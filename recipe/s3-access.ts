@@ -32,12 +32,14 @@ export function s3AccessOf(environment: Readonly<Record<string, string | undefin
  */
 export function declaration<S extends { readonly artifacts?: string | undefined }>(
   spec: S,
-  host: string,
+  host: { readonly kind: string; readonly region?: string },
   environment: Readonly<Record<string, string | undefined>>,
 ): { spec: S; s3?: S3Access } {
   if (spec.artifacts === undefined) return { spec };
   const { region, endpoint, ...keys } = s3AccessOf(environment);
-  return { spec, s3: host === "aws" ? { region, endpoint } : { ...keys, region, endpoint } };
+  // From a network without a way out S3 is reached in its own region alone.
+  const s3 = host.kind === "aws" ? { region: host.region, endpoint } : { ...keys, region, endpoint };
+  return { spec, s3 };
 }
 
 /** Where a run is published: its folder below `storage.artifacts`, with a slash at its end. */

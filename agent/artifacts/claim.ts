@@ -2,7 +2,8 @@ import { z } from "zod";
 import { canonicalJson } from "../../recipe/canonical.ts";
 import { Fault } from "../../recipe/fault.ts";
 import { fileDigest, runManifest } from "../../recipe/lifecycle.ts";
-import { type Bucket, s3Fault } from "../s3/bucket.ts";
+import { publishedFolder } from "../../recipe/s3-access.ts";
+import { type Bucket, listObjects, parseAddress, s3Fault } from "../s3/bucket.ts";
 import { insistOn, persistence } from "../s3/upload.ts";
 
 /** A run's folder in a bucket. */
@@ -12,6 +13,16 @@ export interface Place {
   readonly prefix: string;
   /** s3:// address, for people. */
   readonly address: string;
+}
+
+/** Where a run is published, in a bucket that `open` opens. */
+export function placeOfRun(
+  { artifacts, experiment, run }: { readonly artifacts: string; readonly experiment: string; readonly run: string },
+  open: (bucket: string) => Bucket,
+): Place {
+  const address = publishedFolder(artifacts, experiment, run);
+  const { bucket, prefix } = parseAddress(address);
+  return { bucket: open(bucket), prefix, address };
 }
 
 /** A folder below the run's: its name has generation and holder in it, so no two hosts ever write the same object. */
@@ -45,8 +56,15 @@ const small = { ...persistence, requestMs: 30_000 };
 export async function readSmall({ bucket, prefix }: Place, name: string, signal: AbortSignal) {
   const { answer, text } = await insistOn(bucket, ["GET", prefix + name, { signal }], small);
   if (answer.status === 404 && !text.includes("NoSuchBucket")) return undefined;
+  // Whoever may list below the prefix alone is told 403 of what is not there.
+  if (answer.status === 403 && (await isUnlisted(bucket, prefix + name, signal))) return undefined;
   if (!answer.ok) throw s3Fault(bucket, answer.status, text);
   return { text, etag: answer.headers.get("etag") ?? "" };
+}
+
+async function isUnlisted(bucket: Bucket, key: string, signal: AbortSignal): Promise<boolean> {
+  const objects = await listObjects(bucket, key, signal).catch(() => undefined);
+  return objects !== undefined && !objects.some((one) => one.key === key);
 }
 
 /** Writes a small object in place of the one with that ETag, or where there is none; undefined if there is another by now. */

@@ -6,16 +6,15 @@ import { canonicalJson } from "../../recipe/canonical.ts";
 import { asFault, type Blame, Fault } from "../../recipe/fault.ts";
 import { type FileDigest, type RunManifest, runManifest, type RunStatus } from "../../recipe/lifecycle.ts";
 import type { RunSpec } from "../../recipe/protocol.ts";
-import { publishedFolder } from "../../recipe/s3-access.ts";
 import { filesBelow, isMissing, readRecord } from "../files.ts";
 import type { Fence } from "../runs/fence.ts";
 import type { Journal } from "../runs/journal.ts";
 import type { RunPaths } from "../runs/paths.ts";
 import type { Timing } from "../runs/timing.ts";
-import { listObjects, openBucket, parseAddress } from "../s3/bucket.ts";
+import { listObjects, openBucket } from "../s3/bucket.ts";
 import { deleteBelow, uploadFile } from "../s3/upload.ts";
 import { currentAccess, dropAccess } from "./access.ts";
-import { Claim, type OwnerRecord, type Place, readSmall, writeSmall } from "./claim.ts";
+import { Claim, type OwnerRecord, type Place, placeOfRun, readSmall, writeSmall } from "./claim.ts";
 import { folderOfLinks } from "./folder-of-links.ts";
 import { restore } from "./restore.ts";
 
@@ -49,13 +48,6 @@ interface Sending {
   readonly sent: Map<string, FileDigest>;
 }
 
-/** Where a run is published. How the bucket is reached is asked for before each request. */
-export function placeOf(paths: Pick<RunPaths, "access">, artifacts: string, { experiment, run }: RunSpec): Place {
-  const address = publishedFolder(artifacts, experiment, run);
-  const { bucket, prefix } = parseAddress(address);
-  return { bucket: openBucket(bucket, () => currentAccess(paths), "artifacts"), prefix, address };
-}
-
 /** Publishes the checkpoints and the result of one supervision beside its training, which waits for none of it. */
 export class Publisher {
   readonly #plan: PublisherPlan;
@@ -78,7 +70,9 @@ export class Publisher {
 
   private constructor(plan: PublisherPlan, artifacts: string) {
     this.#plan = plan;
-    this.#place = placeOf(plan.paths, artifacts, plan.spec);
+    const { experiment, run } = plan.spec;
+    const access = () => currentAccess(plan.paths);
+    this.#place = placeOfRun({ artifacts, experiment, run }, (bucket) => openBucket(bucket, access, "artifacts"));
     this.#claim = new Claim(this.#place, hostname(), plan.fence.token);
   }
 

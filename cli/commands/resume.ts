@@ -44,7 +44,7 @@ export async function resumeNewest(host: Host, experiment: string, signal: Abort
   // A complete run whose files were damaged is repaired by its declaration.
   if (status.state === "complete" && before.damage === undefined) return say("resume.complete", { run, experiment });
   if (["queued", "training", "saving"].includes(status.state)) return say("resume.alive", { run, experiment });
-  await host.run("run-declare", declaration(before.spec, host instanceof AwsHost ? "aws" : "", process.env));
+  await host.run("run-declare", declaration(before.spec, host instanceof AwsHost ? host : { kind: "" }, process.env));
   for (;;) {
     signal.throwIfAborted();
     const now = await readOf(host, run);

@@ -42,7 +42,7 @@ export const runCompletionKind: ResourceKind<typeof inputs, RunCompletionOutputs
   id: ({ run }) => run,
 
   async ensure({ host: place, run, experiment, endpoint }, work) {
-    await declareAgain(run, place.kind, work);
+    await declareAgain(run, place, work);
     const { manifest } = await work.host.run("run-wait", { run }, work.options);
     // First what must not be lost: an endpoint that fails is repaired by the next `up`.
     const { folder } = await bringArtifact(work.host, run, homeOf(process.env), work.options);
@@ -74,10 +74,10 @@ export const runCompletionKind: ResourceKind<typeof inputs, RunCompletionOutputs
 };
 
 /** A run that ended badly is tried again by the next `up`: what made it fail may be gone. */
-async function declareAgain(run: string, kind: HostSpec["kind"], { host, options }: Work): Promise<void> {
+async function declareAgain(run: string, place: HostSpec, { host, options }: Work): Promise<void> {
   const found = await host.run("run-read", { run }, options);
   if (found?.status.state === "failed" || found?.status.state === "stopped") {
-    await host.run("run-declare", declaration(found.spec, kind, process.env), options);
+    await host.run("run-declare", declaration(found.spec, place, process.env), options);
   }
 }
 

@@ -127,7 +127,7 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
     };
     const extras = checkpoint === undefined ? {} : { checkpoint };
     const spec = runSpecOf(given.train as TrainArguments, { ...prepared, ...adapter }, extras);
-    await host.run("run-declare", declaration(spec, given.host.kind, process.env), options);
+    await host.run("run-declare", declaration(spec, given.host, process.env), options);
     return { directory: folders.run(run).directory, state: healthy };
   },
 

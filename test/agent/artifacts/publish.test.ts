@@ -165,3 +165,27 @@ test("a supervisor that was killed is followed by one that publishes on", async 
   expect(s3.json("manifest.json").generation).toBe(2);
   s3.expectWhole(s3.json("manifest.json"));
 });
+
+test("rights below the prefix alone will do, where S3 says 403 of what is not there", async () => {
+  const one = s3.host();
+  s3.bucket.hides = true;
+  one.plan({ steps: 8 });
+  await s3.declare(one);
+  await wait(one);
+  await released(one);
+  expect((await read(one))?.status.published).toMatchObject({ complete: true });
+  s3.expectWhole(s3.json("manifest.json"));
+});
+
+test("what is not ours is never written over", async () => {
+  const one = s3.host();
+  s3.bucket.objects.set(`${prefix}owner.json`, Buffer.from("somebody's notes"));
+  one.plan({ steps: 4 });
+  await s3.declare(one);
+  await wait(one);
+  await released(one);
+  expect([...s3.bucket.objects].map(([key, bytes]) => [key, bytes.toString()])).toEqual([
+    [`${prefix}owner.json`, "somebody's notes"],
+  ]);
+  expect((await read(one))?.status.published).toMatchObject({ fault: { code: "artifacts-unreadable" } });
+});
