@@ -26,7 +26,11 @@ export function placeOfRun(
 }
 
 /** A folder below the run's: its name has generation and holder in it, so no two hosts ever write the same object. */
-const published = z.object({ folder: z.string(), step: z.int(), files: z.array(fileDigest) });
+const published = z.object({
+  folder: z.string().regex(/^(checkpoint-\d+|artifact)-g\d+-[\w.]+$/),
+  step: z.int(),
+  files: z.array(fileDigest),
+});
 export type Published = z.infer<typeof published>;
 
 /**

@@ -106,14 +106,15 @@ export class Publisher {
     if (!this.#isWorking) this.#working = this.#work();
   }
 
-  /** Publishes what the run has left, or the last checkpoint where it did not come to its end; then the keys are let go. */
+  /** Publishes what the run has left, or the last checkpoint where it was stopped; then the keys are let go. */
   async end(): Promise<void> {
     const { journal, paths, stop } = this.#plan;
+    const { state } = journal.status;
     this.#hurry.abort();
-    if (journal.status.state !== "complete") await this.#working;
-    else {
-      this.#checkpoints.abort();
-      await this.#working;
+    // One that failed may be declared again at once: its lock must be free then.
+    if (state !== "stopped") this.#checkpoints.abort();
+    await this.#working;
+    if (state === "complete") {
       const sending: Sending = { sent: new Map() };
       const send = (signal: AbortSignal) => this.#sendArtifact(sending, signal);
       // A signal ends it, unless that was to end the training: the artifact stays where it is.

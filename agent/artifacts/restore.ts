@@ -31,7 +31,7 @@ export interface Restoring {
 export async function restore(restoring: Restoring): Promise<RunManifest | number | undefined> {
   const { paths, record, guard, note } = restoring;
   const { artifact } = record;
-  if (artifact !== undefined && (await brought(restoring, artifact)) === undefined) {
+  if (artifact !== undefined && isComplete(artifact) && (await brought(restoring, artifact)) === undefined) {
     for (const { path } of artifact.result.files) {
       const target = join(paths.output, path);
       await mkdir(dirname(target), { recursive: true, mode: 0o700 });
@@ -58,6 +58,12 @@ export async function restore(restoring: Restoring): Promise<RunManifest | numbe
     return checkpoint.step;
   }
   return undefined;
+}
+
+/** Is each file of the result among those that are brought and compared? */
+function isComplete({ files, result }: NonNullable<OwnerRecord["artifact"]>): boolean {
+  const digests = new Set(files.map(({ path, sha256 }) => `${sha256} ${path}`));
+  return result.files.every(({ path, sha256 }) => digests.has(`${sha256} ${path}`));
 }
 
 /** Brings the files of a folder to `arriving`; what is wrong with them, which is also noted, or undefined if they are whole. */

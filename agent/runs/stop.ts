@@ -36,6 +36,8 @@ export async function stopRun(paths: RunPaths, timing: Timing, context: Context)
     if (!supervised && !isLocked(paths.trainerLock)) {
       const status = await settle(paths);
       if (status !== undefined) {
+        // A supervisor that was killed while it published kept it.
+        await dropAccess(paths);
         await endFenced(paths, context.signal);
         return status;
       }
@@ -68,7 +70,6 @@ async function settle(paths: RunPaths): Promise<RunStatus | undefined> {
     const { step, totalSteps } = record.status;
     const where = totalSteps === 0 ? "" : ` after step ${step} of ${totalSteps}`;
     await journal.enter("stopped", `stopped${where}`, { ...idle, endedAt: new Date().toISOString() });
-    await dropAccess(paths);
     return journal.status;
   } finally {
     lock.release();

@@ -144,6 +144,27 @@ test("a bucket that refuses is told in one sentence, the run goes on, and the ne
   expect(one.events().filter(({ kind }) => kind === "attempt")).toHaveLength(1);
 });
 
+test("a run that fails waits for no upload: it can be declared again at once", async () => {
+  const one = s3.host();
+  const gate = { open: (): void => undefined };
+  const held = new Promise<void>((resolve) => (gate.open = resolve));
+  s3.bucket.beforeWrite = (_method, key) => (key.endsWith("/adapter_config.json") ? held : undefined);
+  const fault = { type: "ValueError", message: "of the user's" };
+  one.plan({ steps: 8, hold: 2, troubles: [{ attempts: [1], step: 3, fault }] });
+  await s3.declare(one);
+  await one.held();
+  await until(() => s3.bucket.requests.some((request) => /^PUT .*checkpoint-2-.*adapter_config/.test(request)));
+  one.release();
+  await expect(wait(one)).rejects.toMatchObject({ code: "training-failed" });
+  await released(one);
+  expect(existsSync(one.paths().access)).toBe(false);
+  gate.open();
+  await s3.declare(one);
+  await wait(one);
+  await released(one);
+  s3.expectWhole(s3.json("manifest.json"));
+});
+
 test("a host without keys and without a role says so", async () => {
   const one = s3.host();
   one.plan({ steps: 2 });
