@@ -1,8 +1,9 @@
 import { ComponentResource, type ComponentResourceOptions, type Output, type Resource } from "@pulumi/pulumi";
 import { InstanceProfile } from "@pulumi/aws/iam/instanceProfile.js";
 import { Role } from "@pulumi/aws/iam/role.js";
+import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
 import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
-import { trustOf } from "../recipe/aws/documents.ts";
+import { mayPublish, trustOf } from "../recipe/aws/documents.ts";
 import { identityPath, partitionOf } from "../recipe/aws/names.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 
@@ -11,20 +12,26 @@ export interface AwsIdentityArgs {
   /** What the names of role and profile begin with. */
   readonly roleName: string;
   readonly region: string;
+  /** `tuneup:storage.artifacts` and whose runs are published there. Default: nothing is. */
+  readonly publishes?: { readonly artifacts: string; readonly experiment: string } | undefined;
   readonly tags: Tags;
 }
 
 /** AWS's own policy for what the agent of Systems Manager does, and no more of ours: a machine ends itself by powering off. */
 const systemsManager = "iam::aws:policy/AmazonSSMManagedInstanceCore";
 
-/** What the machine may do in AWS: be reached through Systems Manager, and nothing else. Costs nothing. */
+/** What the machine may do in AWS: be reached through Systems Manager, publish where `storage.artifacts` says, and nothing else. Costs nothing. */
 export class AwsIdentity extends ComponentResource {
   /** Name of the instance profile. */
   public readonly profileName: Output<string>;
   /** Without it the machine can't be reached. */
   public readonly ready: Resource;
 
-  constructor(name: string, { roleName, region, tags }: AwsIdentityArgs, options?: ComponentResourceOptions) {
+  constructor(
+    name: string,
+    { roleName, region, publishes, tags }: AwsIdentityArgs,
+    options?: ComponentResourceOptions,
+  ) {
     super("tuneup:components:AwsIdentity", name, {}, options);
     const own = { parent: this };
     const role = new Role(
@@ -40,6 +47,10 @@ export class AwsIdentity extends ComponentResource {
       { role: role.name, policyArn: `arn:${partitionOf(region)}:${systemsManager}` },
       own,
     );
+    if (publishes !== undefined) {
+      const policy = mayPublish(publishes.artifacts, publishes.experiment, region);
+      new RolePolicy(`${roleName}-publish`, { role: role.name, policy }, own);
+    }
     const profile = new InstanceProfile(roleName, { path: identityPath, role: role.name, tags }, own);
     this.profileName = profile.name;
     this.registerOutputs({ profileName: this.profileName });

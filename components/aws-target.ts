@@ -44,6 +44,8 @@ export interface AwsTargetArgs {
   readonly now: Date;
   /** Is no machine wanted? Then the volume alone is kept, and nothing else is billed. Default: false. */
   readonly resting?: boolean;
+  /** `tuneup:storage.artifacts`. Default: nothing is published. */
+  readonly artifacts?: string | undefined;
   /** `serve.port` of the experiment, for `publicChat`. Default: 0. */
   readonly port?: number;
 }
@@ -98,7 +100,8 @@ export class AwsTarget extends ComponentResource implements Target {
     const tags = tagsFor(stack, { owner: config.owner });
     const end = leaseEnd(provision.leaseHours, now, found.machineTags);
     const network = this.#network(name, args, { zone, groupName: resource });
-    const identity = new AwsIdentity(name, { roleName: resource, region, tags }, own);
+    const publishes = args.artifacts === undefined ? undefined : { artifacts: args.artifacts, experiment: name };
+    const identity = new AwsIdentity(name, { roleName: resource, region, publishes, tags }, own);
     const { instanceId, attachment } = new AwsMachine(
       name,
       {
@@ -162,7 +165,10 @@ export async function awsTarget(
   const ends = endsOf(experiment.teardown.when, config.idleMinutes);
   return new AwsTarget(
     name,
-    { config, host, provision, found, ends, now: new Date(), resting, port: experiment.serve.port },
+    {
+      ...{ config, host, provision, found, ends, now: new Date(), resting },
+      ...{ port: experiment.serve.port, artifacts: experiment.storage.artifacts },
+    },
     { providers: { aws: provider } },
   );
 }

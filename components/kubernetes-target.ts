@@ -15,7 +15,13 @@ import { Provider } from "@pulumi/kubernetes/provider.js";
 import type { HostSpec, KubernetesHostSpec } from "../recipe/host.ts";
 import type { KubernetesConfig } from "../recipe/kubernetes/config.ts";
 import { commonLabels, nameOf } from "../recipe/kubernetes/labels.ts";
-import { agentEgress, denyAll, endpointIngressPolicy, trainingPeers } from "../recipe/kubernetes/network.ts";
+import {
+  agentEgress,
+  denyAll,
+  endpointIngressPolicy,
+  publishingEgress,
+  trainingPeers,
+} from "../recipe/kubernetes/network.ts";
 import { KubernetesEndpoint } from "./kubernetes-endpoint.ts";
 import { KubernetesTraining, type PodTransform } from "./kubernetes-training.ts";
 import type { EndpointWorkload, Target, TrainingWorkload } from "./target-kind.ts";
@@ -29,6 +35,8 @@ export interface KubernetesTargetArgs {
   /** GPUs of one machine, and how many machines train together. */
   readonly gpusPerNode: number;
   readonly nodes: number;
+  /** Does a run publish to a bucket (`tuneup:storage.artifacts`)? Then its Pods reach the web. Default: they reach nothing. */
+  readonly publishes?: boolean;
   /** The escape hatch: changes each Pod's template before it is declared. Default: as it is. */
   readonly transform?: PodTransform;
 }
@@ -67,6 +75,7 @@ export class KubernetesTarget extends ComponentResource implements Target {
       agentEgress(name, config),
       endpointIngressPolicy(name, config),
       trainingPeers(name, config),
+      ...(args.publishes === true ? [publishingEgress(name, config)] : []),
     ];
     const needed = [
       ...spaces,

@@ -31,6 +31,8 @@ export interface SftJobArgs {
   readonly dataset: Dataset;
   /** Machines, and processes on each, that train together. Default: one process. */
   readonly processes?: { readonly nodes: number; readonly perNode: number } | undefined;
+  /** s3://bucket/prefix where checkpoints and result are published. Default: nowhere. */
+  readonly artifacts?: string | undefined;
   /** Shown with the run; no secrets. Default: nothing. */
   readonly config?: Input<Record<string, unknown>>;
   /** May it be destroyed although its artifact lies on another host alone? Default: false. */
@@ -64,6 +66,7 @@ export class SftJob extends ComponentResource {
         config,
         // Left out where there is one, as in the state of older releases.
         processes: args.processes,
+        artifacts: args.artifacts,
         // Left out where it is the default: the state of older releases does not know it.
         discard: args.discard === true ? true : undefined,
         environment: environment.path,

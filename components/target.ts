@@ -70,5 +70,6 @@ export async function targetOf(
     return awsTarget(name, { host, config, isFinished });
   }
   const { KubernetesTarget } = await import("./kubernetes-target.ts");
-  return new KubernetesTarget(name, { config: config.kubernetes, host, ...machinesOf(config) });
+  const publishes = config.storage.artifacts !== undefined;
+  return new KubernetesTarget(name, { config: config.kubernetes, host, publishes, ...machinesOf(config) });
 }

@@ -10,6 +10,7 @@ import { Fault } from "../recipe/fault.ts";
 import { layoutOf } from "../recipe/layout.ts";
 import { type RunManifest, runManifest } from "../recipe/lifecycle.ts";
 import type { CommandOptions, Host } from "./host.ts";
+import { isPublished } from "./published.ts";
 
 /** Is what a run left out of the host's hands? `none`: the run has not left anything yet, or is not known there. */
 export type Safety = "safe" | "unsafe" | "none";
@@ -54,13 +55,17 @@ export async function bringArtifact(
   return { folder };
 }
 
-/** Is the artifact complete on the host, and whole on this machine? On this machine itself it is safe as soon as it is there. */
+/**
+ * Is the artifact complete on the host, and whole on this machine or in the bucket of `storage.artifacts`? On this machine itself it is safe as
+ * soon as it is there.
+ */
 export async function safetyOf(host: Host, run: string, home: string): Promise<Safety> {
   const found = await host.run("run-read", { run });
   if (found === null || found.manifest === null) return "none";
   if (host.isHere) return "safe";
   const folder = artifactFolder(home, found.spec.experiment, run);
-  return (await isCopyOf(found.manifest, folder, home)) ? "safe" : "unsafe";
+  if (await isCopyOf(found.manifest, folder, home)) return "safe";
+  return (await isPublished(found.spec, found.manifest, process.env)) ? "safe" : "unsafe";
 }
 
 /** The manifest of an artifact that was brought to `folder`; undefined where it was not brought whole. Asks no host. */

@@ -124,8 +124,9 @@ export class KubernetesHost implements Host {
       "environment-ensure": (input, options) =>
         this.#agent.run("environment-ensure", { ...input, elsewhere: true }, options),
       preflight: (input, options) => this.#preflight({ ...input, dataDirectory: this.dataDirectory }, options),
-      "run-declare": async ({ spec }, options) => {
-        const declared = await this.#agent.run("run-declare", { spec: { ...spec, supervisor: "pod" } }, options);
+      "run-declare": async ({ spec, ...rest }, options) => {
+        const pod = { ...spec, supervisor: "pod" } as const;
+        const declared = await this.#agent.run("run-declare", { spec: pod, ...rest }, options);
         if (declared.status.state !== "complete") {
           await insist(this.#cluster, this.#timing, options, () => resumeTraining(this.#cluster, spec.run));
         }

@@ -104,6 +104,7 @@ export interface SftJobArgs {
   readonly datasetNames: Input<string[]>;
   readonly config: Input<Record<string, unknown>>;
   readonly processes?: Input<{ nodes: number; perNode: number }> | undefined;
+  readonly artifacts?: Input<string> | undefined;
   readonly discard?: Input<boolean> | undefined;
 }
 

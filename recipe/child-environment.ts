@@ -10,6 +10,7 @@ const allowed = [
   /^(https?|no|all)_proxy$/i,
   /^(PIP_INDEX_URL|PIP_EXTRA_INDEX_URL|PIP_FIND_LINKS|UV_[A-Z_]+)$/,
   /^(HF_ENDPOINT|HF_HUB_[A-Z_]+|MODELSCOPE_[A-Z_]+)$/,
+  /^AWS_EC2_METADATA_SERVICE_ENDPOINT$/,
   /^(CUDA_VISIBLE_DEVICES|LD_LIBRARY_PATH|NVIDIA_[A-Z_]+|OMP_[A-Z_]+|GOMP_[A-Z_]+|MKL_[A-Z_]+)$/,
 ];
 

@@ -177,6 +177,13 @@ export const storage = z.strictObject({
     .describe(
       "Where environment, weights, datasets and runs are kept on the target. Default: TUNEUP_HOME, else the XDG data folder; on `ssh` ~/.local/share/tuneup there, and ~/ is the home there.",
     ),
+  artifacts: z
+    .string()
+    .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#*${}\\]*)?$/, { error: "must be s3://bucket/prefix" })
+    .optional()
+    .describe(
+      "s3://bucket/prefix where a run publishes its checkpoints and its result, below EXPERIMENT/runs/RUN/; a host that has neither goes on from there. Default: nowhere.",
+    ),
 });
 
 /** `tuneup:compute`. What is not said is asked of the host. */

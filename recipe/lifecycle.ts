@@ -45,6 +45,19 @@ export const runStatus = z.object({
   /** One sentence for people: what it does now or why it ended. */
   detail: z.string().optional(),
   fault: faultFacts.optional(),
+  /** What of it is in the bucket of `storage.artifacts`; absent where nothing is to be there. */
+  published: z
+    .object({
+      /** s3:// address of the run's folder. */
+      address: z.string(),
+      /** Step of the newest checkpoint there. */
+      step: z.int().optional(),
+      /** Is the artifact there? */
+      complete: z.literal(true).optional(),
+      /** Why the last try failed, or why no other will be made. */
+      fault: faultFacts.optional(),
+    })
+    .optional(),
   /** Beside `stopped` and `failed` of a run in a Pod: not its last word, for the cluster may start another Pod that goes on. */
   nextPod: z.literal(true).optional(),
 });

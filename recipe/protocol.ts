@@ -45,6 +45,8 @@ export const runSpec = z.object({
   supervisor: z.literal("pod").optional(),
   /** Processes that train together: machines, and processes on each. Default: one. */
   processes: z.object({ nodes: z.int().positive(), perNode: z.int().positive() }).optional(),
+  /** `tuneup:storage.artifacts`: where checkpoints and result are published. Default: nowhere. */
+  artifacts: z.string().optional(),
 });
 export type RunSpec = z.infer<typeof runSpec>;
 
@@ -184,8 +186,11 @@ export const commands = {
     z.object({ dataDirectory, environment: z.string(), weights: z.string(), info: record, row: record, train: record }),
     datasetSample,
   ),
-  /** Writes the spec, starts the supervisor unless the run is complete or supervised. Returns at once. */
-  "run-declare": command(z.object({ dataDirectory, spec: runSpec }), z.object({ status: runStatus })),
+  /** Writes the spec, starts the supervisor unless the run is complete or supervised. Returns at once. `s3`: how spec.artifacts is reached; kept until the run ends. Default: by the machine's role. */
+  "run-declare": command(
+    z.object({ dataDirectory, spec: runSpec, s3: s3Access.optional() }),
+    z.object({ status: runStatus }),
+  ),
   "run-read": command(
     z.object({ dataDirectory, run: z.string() }),
     z

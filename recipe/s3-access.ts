@@ -1,6 +1,9 @@
 import { z } from "zod";
 
-/** How a bucket is reached. It has secrets: it travels on stdin alone and is never kept. */
+/**
+ * How a bucket is reached. It has secrets: it travels on stdin alone, and is never kept but for a run that publishes, in its folder, until that
+ * run ends.
+ */
 export const s3Access = z.object({
   accessKeyId: z.string().optional(),
   secretAccessKey: z.string().optional(),
@@ -21,4 +24,25 @@ export function s3AccessOf(environment: Readonly<Record<string, string | undefin
     region: first("AWS_REGION", "AWS_DEFAULT_REGION"),
     endpoint: first("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
   };
+}
+
+/**
+ * What a run is declared with: its spec, and how its host reaches the bucket that it publishes to. A machine on AWS has a role of its own for
+ * that: no keys of the caller's go there.
+ */
+export function declaration<S extends { readonly artifacts?: string | undefined }>(
+  spec: S,
+  host: { readonly kind: string; readonly region?: string },
+  environment: Readonly<Record<string, string | undefined>>,
+): { spec: S; s3?: S3Access } {
+  if (spec.artifacts === undefined) return { spec };
+  const { region, endpoint, ...keys } = s3AccessOf(environment);
+  // From a network without a way out S3 is reached in its own region alone.
+  const s3 = host.kind === "aws" ? { region: host.region, endpoint } : { ...keys, region, endpoint };
+  return { spec, s3 };
+}
+
+/** Where a run is published: its folder below `storage.artifacts`, with a slash at its end. */
+export function publishedFolder(artifacts: string, experiment: string, run: string): string {
+  return `${artifacts.replace(/\/+$/, "")}/${experiment}/runs/${run}/`;
 }

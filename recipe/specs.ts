@@ -30,6 +30,8 @@ export interface PreparedTraining extends Prepared {
   readonly config: RunSpec["config"];
   /** Processes that train together. Default: one. */
   readonly processes?: RunSpec["processes"];
+  /** `tuneup:storage.artifacts`. Default: it is published nowhere. */
+  readonly artifacts?: string | undefined;
 }
 
 /** What a run is declared with: the provider sends it, `tuneup render` shows it. */
@@ -47,6 +49,7 @@ export function runSpecOf(train: TrainArguments, prepared: PreparedTraining, ext
     artifact: artifactOf(train),
     config,
     ...(prepared.processes === undefined ? {} : { processes: prepared.processes }),
+    ...(prepared.artifacts === undefined ? {} : { artifacts: prepared.artifacts }),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Plugin } from "esbuild";
 /** Puts a module that holds the texts in the place of agent/assets.ts. */
 export function carryAssets(root: string, texts: Readonly<Record<string, string>>): Plugin {
   const packed = brotliCompressSync(JSON.stringify(texts), {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 10, [constants.BROTLI_PARAM_LGWIN]: 22 },
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22 },
   }).toString("base64");
   const contents = `
     import { brotliDecompressSync } from "node:zlib";

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { type RunMetric, runMetric } from "../../recipe/lifecycle.ts";
+import type { Publisher } from "../artifacts/publisher.ts";
 import { isMissing, sizeOf, writeAtomically } from "../files.ts";
 import { type Checkpoint, removeAside, sortCheckpoints } from "./checkpoints.ts";
 import type { Fence } from "./fence.ts";
@@ -22,6 +23,8 @@ export interface AttemptPlan extends Pick<Launch, "layout" | "paths" | "spec" | 
   readonly trainer: TrainerCommand;
   readonly timing: Timing;
   readonly fence: Fence;
+  /** Hears of each complete checkpoint. */
+  readonly publisher?: Pick<Publisher, "checkpoint"> | undefined;
   /** Aborted when the run shall stop. */
   readonly stop: AbortSignal;
 }
@@ -177,6 +180,7 @@ export class Attempt {
         // A fast trainer does not report each step, and the last one before a stop may be among those.
         journal.update({ step: report.step });
         if (report.resumable) this.#saved = report.step;
+        if (report.resumable) this.#plan.publisher?.checkpoint(report.step, report.path);
         await journal.event("checkpoint", `checkpoint at step ${report.step}, ${report.bytes} bytes`);
         break;
       case "fault":

@@ -24,8 +24,8 @@ function told<T>(dataDirectory: string, work: Promise<T>): Promise<T> {
 
 /** The commands about runs, for a way to start supervisors. */
 export function runCommands(start: StartSupervisor, timing: Timing) {
-  const runDeclare: Handler<"run-declare"> = async ({ dataDirectory, spec }, { signal }) => ({
-    status: await told(dataDirectory, declareRun(layoutOf(dataDirectory), spec, start, signal)),
+  const runDeclare: Handler<"run-declare"> = async ({ dataDirectory, spec, s3 }, { signal }) => ({
+    status: await told(dataDirectory, declareRun(layoutOf(dataDirectory), spec, start, signal, s3)),
   });
   const runWait: Handler<"run-wait"> = ({ dataDirectory, run }, context) =>
     told(dataDirectory, waitForRun(layoutOf(dataDirectory), run, start, context, timing));

@@ -6,6 +6,8 @@ import { Fault } from "../../recipe/fault.ts";
 import { type Layout, noAdapter } from "../../recipe/layout.ts";
 import type { RunManifest, RunStatus } from "../../recipe/lifecycle.ts";
 import { type RunSpec, runSpec } from "../../recipe/protocol.ts";
+import { publishedFolder, type S3Access } from "../../recipe/s3-access.ts";
+import { keepAccess } from "../artifacts/access.ts";
 import { appendLine, readRecord, writeAtomically, writeJson } from "../files.ts";
 import { isLocked, tryLock, withLock } from "../lock.ts";
 import { keepAgent } from "../own-copy.ts";
@@ -14,7 +16,7 @@ import { Journal } from "./journal.ts";
 import { damageOf } from "./outputs.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import { isPodRun } from "./pod-run.ts";
-import { observeRun, readRun } from "./record.ts";
+import { observeRun, readRun, type RunRecord } from "./record.ts";
 import { bootIn, bootNow } from "./signals.ts";
 import { idle } from "./status-patch.ts";
 
@@ -23,13 +25,15 @@ export type StartSupervisor = (layout: Layout, paths: RunPaths, run: string, tok
 
 /**
  * Brings a declared run to life: complete stays complete, supervised stays supervised, everything else gets a supervisor. Any number
- * of callers may do so at once. Throws Fault `run-differs` if another run was declared under this name.
+ * of callers may do so at once. `access`: how the bucket is reached that it publishes to. Throws Fault `run-differs` if another run was
+ * declared under this name.
  */
 export async function declareRun(
   layout: Layout,
   spec: RunSpec,
   start: StartSupervisor,
   signal: AbortSignal,
+  access?: S3Access,
 ): Promise<RunStatus> {
   const paths = runPaths(layout, spec.run);
   return withLock(
@@ -38,6 +42,7 @@ export async function declareRun(
       requireAdapter(spec.arguments["adapter_name_or_path"]);
       await mkdir(paths.directory, { recursive: true, mode: 0o700 });
       await keepSpec(paths, spec);
+      if (access !== undefined && owes((await readRun(paths)) ?? bug(paths))) await keepAccess(paths, access);
       if (isPodRun(spec)) await keepAgent(layout.run(spec.run).agent);
       return isPodRun(spec) ? await queuePodRun(paths) : await revive(layout, paths, start, "declared", "declared");
     },
@@ -64,6 +69,15 @@ async function queuePodRun(paths: RunPaths): Promise<RunStatus> {
   } finally {
     lock.release();
   }
+}
+
+/** Is something of the run still to be published? Always of one that is not complete. */
+export function owes({ spec, status }: Pick<RunRecord, "spec" | "status">): boolean {
+  const { artifacts, experiment, run } = spec;
+  if (artifacts === undefined) return false;
+  const isThere =
+    status.published?.complete === true && status.published.address === publishedFolder(artifacts, experiment, run);
+  return status.state !== "complete" || !isThere;
 }
 
 /** What declaring a complete run says. */
@@ -116,7 +130,10 @@ export async function revive(
   const record = (await readRun(paths)) ?? bug(paths);
   const { manifest, status } = record;
   const damage = manifest === undefined ? undefined : await damageOf(paths, manifest);
-  if (manifest !== undefined && damage === undefined) return completeSince(status, manifest);
+  if (manifest !== undefined && damage === undefined) {
+    if (owes(record) && !isLocked(paths.lock)) start(layout, paths, status.run, await issueToken(paths));
+    return completeSince(status, manifest);
+  }
   if (isLocked(paths.lock)) return status;
   const journal = new Journal(paths, status, rethrow);
   if (damage !== undefined) await discardResult(paths, journal, damage);

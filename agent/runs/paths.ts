@@ -28,6 +28,12 @@ export interface RunPaths extends RunLayout {
   readonly trash: string;
   /** Space kept for the last words on a full disk. */
   readonly reserve: string;
+  /** How the bucket is reached that the run publishes to; there until the run ends. */
+  readonly access: string;
+  /** What comes from that bucket, until it is whole. */
+  readonly arriving: string;
+  /** Files of the checkpoint that is being published: the trainer may drop its own meanwhile. */
+  readonly leaving: string;
   /** Caches of this run alone, removed when it is complete. */
   readonly cache: string;
 }
@@ -51,6 +57,9 @@ export function runPaths(layout: Layout, run: string): RunPaths {
     torn: inside("torn"),
     trash: inside("trash"),
     reserve: inside("reserve"),
+    access: inside("s3.json"),
+    arriving: inside("arriving"),
+    leaving: inside("leaving"),
     cache: inside("cache"),
   };
 }

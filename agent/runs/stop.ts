@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { RunStatus } from "../../recipe/lifecycle.ts";
 import type { Context } from "../context.ts";
+import { dropAccess } from "../artifacts/access.ts";
 import { isLocked, tryLock } from "../lock.ts";
 import { endFenced } from "./fence.ts";
 import { HeartbeatWatch } from "./heartbeat.ts";
@@ -35,6 +36,8 @@ export async function stopRun(paths: RunPaths, timing: Timing, context: Context)
     if (!supervised && !isLocked(paths.trainerLock)) {
       const status = await settle(paths);
       if (status !== undefined) {
+        // A supervisor that was killed while it published kept it.
+        await dropAccess(paths);
         await endFenced(paths, context.signal);
         return status;
       }

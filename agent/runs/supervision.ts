@@ -2,8 +2,9 @@ import { basename } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { asFault, Fault, type FaultFacts } from "../../recipe/fault.ts";
 import type { Layout } from "../../recipe/layout.ts";
-import { runMetric, type RunStatus } from "../../recipe/lifecycle.ts";
+import { type RunManifest, runMetric, type RunStatus } from "../../recipe/lifecycle.ts";
 import type { RunSpec } from "../../recipe/protocol.ts";
+import { Publisher } from "../artifacts/publisher.ts";
 import { readLines } from "../files.ts";
 import { diskFullFault, freeBytes, saysDiskFull } from "../folders.ts";
 import { isLocked, waitForLock } from "../lock.ts";
@@ -49,11 +50,13 @@ export interface PodPlan {
 /** Runs it until it is complete, failed or stopped, and writes which. Our own trouble makes it fail. */
 export async function takeToItsEnd(plan: SupervisionPlan): Promise<void> {
   const { journal, paths, pod } = plan;
-  await new Supervision(plan).run().catch(async (thrown: unknown) => {
+  const publisher = Publisher.of(plan);
+  await new Supervision(plan, publisher).run().catch(async (thrown: unknown) => {
     console.error(thrown);
     const fault = await troubleOf(thrown, paths.directory);
     await fail(journal, fault, pod !== undefined && fault.blame !== "user");
   });
+  await publisher?.end();
 }
 
 /** `nextPod`: the cluster may start another one, and it may do better. */
@@ -82,12 +85,14 @@ const fullBelow = 5_000_000;
 /** One supervision of a run. */
 class Supervision {
   readonly #plan: SupervisionPlan;
+  readonly #publisher: Publisher | undefined;
   /** What was wrong with the result of the last attempt, if it had one. */
   #problem: string | undefined;
   #hasSetAside = false;
 
-  constructor(plan: SupervisionPlan) {
+  constructor(plan: SupervisionPlan, publisher: Publisher | undefined) {
     this.#plan = plan;
+    this.#publisher = publisher;
   }
 
   async run(): Promise<void> {
@@ -97,6 +102,8 @@ class Supervision {
     await breakLeaseOf(layout, spec.run, paths);
     await this.#catchUp();
     if (await this.#completeIfDone()) return;
+    const published = await this.#publisher?.begin();
+    if (published !== undefined) return this.#finished(published);
     // A Pod's GPU is its own: the cluster gave it.
     if (this.#plan.pod !== undefined) return this.#attempts();
     const lease = await takeTrainerLease(
@@ -124,7 +131,7 @@ class Supervision {
     for (;;) {
       if (this.#isStopping()) return this.#stopped();
       await this.#plan.journal.reserveSpace();
-      const end = await new Attempt({ ...this.#plan, ...node }).run();
+      const end = await new Attempt({ ...this.#plan, ...node, publisher: this.#publisher }).run();
       if (await this.#completeIfDone()) return;
       if (this.#isStopping()) return this.#stopped();
       // It came further than ever: whatever happened before is behind it, and it has all its attempts again.
@@ -235,6 +242,14 @@ class Supervision {
     await journal.enter("complete", `all ${done.step} steps are done`, { ...ended(), ...done, fault: undefined });
     for (const folder of [paths.cache, paths.torn]) await removeAside(folder, paths.trash, fence.guard);
     return true;
+  }
+
+  /** Another host took it to its end, and what it left is here now. */
+  async #finished({ step, totalSteps, finalLoss }: RunManifest): Promise<void> {
+    const { journal, spec } = this.#plan;
+    const loss = finalLoss === undefined ? {} : { loss: finalLoss };
+    const facts = { ...ended(), ...loss, step, totalSteps, fault: undefined };
+    await journal.enter("complete", `brought from ${spec.artifacts ?? ""}; it is not trained again`, facts);
   }
 
   async #stopped(): Promise<void> {

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { type Layout, layoutOf } from "../../recipe/layout.ts";
 import { writeAtomically } from "../files.ts";
 import { type HeldLock, waitForLock } from "../lock.ts";
+import { owes } from "./declare.ts";
 import { Fence } from "./fence.ts";
 import { Journal } from "./journal.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
@@ -69,7 +70,8 @@ export async function superviseRun(
   let beating: NodeJS.Timeout | undefined;
   try {
     const record = await readRun(paths);
-    if (record === undefined || isTerminal(record.status.state)) return;
+    const isDone = record?.status.state === "complete" && owes(record);
+    if (record === undefined || (isTerminal(record.status.state) && !isDone)) return;
     // Another one was started since: this one was too slow to come.
     fence.guard();
     await writeAtomically(paths.supervisorPid, ownRecord(), 0o600, fence.guard);

@@ -1,5 +1,5 @@
 import { AwsV4Signer } from "aws4fetch";
-import { Fault } from "../../recipe/fault.ts";
+import { asFault, Fault } from "../../recipe/fault.ts";
 import type { S3Access } from "../../recipe/s3-access.ts";
 import { proxiedFetch } from "../proxied-fetch.ts";
 
@@ -10,16 +10,45 @@ export interface S3Object {
   readonly etag: string;
 }
 
+/** What a bucket is asked for: whose its faults are. */
+export type BucketUse = "weights" | "artifacts";
+
+/** Config key of each use, and the codes of its faults. */
+const uses = {
+  weights: {
+    property: "model.id",
+    missing: "weights-not-found",
+    moved: "weights-moved",
+    forbidden: "weights-forbidden",
+    busy: "weights-rate-limited",
+    unreachable: "weights-unreachable",
+    cut: "weights-cut",
+  },
+  artifacts: {
+    property: "storage.artifacts",
+    missing: "artifacts-not-found",
+    moved: "artifacts-moved",
+    forbidden: "artifacts-forbidden",
+    busy: "artifacts-rate-limited",
+    unreachable: "artifacts-unreachable",
+    cut: "artifacts-cut",
+  },
+} as const;
+
+type Method = "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
+
 /** A bucket of AWS or of a store that speaks S3's HTTP. */
 export interface Bucket {
   readonly name: string;
-  request(method: "GET" | "HEAD", key: string, options: RequestOptions): Promise<Response>;
+  readonly use: BucketUse;
+  request(method: Method, key: string, options: RequestOptions): Promise<Response>;
 }
 
 interface RequestOptions {
   readonly signal: AbortSignal;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array<ArrayBuffer>;
 }
 
 /** Bucket and prefix of `s3://bucket/prefix`. Throws Fault `s3-address`. */
@@ -34,24 +63,32 @@ export function parseAddress(address: string): { bucket: string; prefix: string 
   });
 }
 
-/** Opens a bucket; nothing is asked yet. A bucket in another region is followed there once. */
-export function openBucket(name: string, access: S3Access): Bucket {
-  let region = access.region ?? "us-east-1";
-  const send = async (method: "GET" | "HEAD", key: string, { signal, query, headers }: RequestOptions) => {
-    const url = objectUrl(name, key, region, access.endpoint);
+/** Opens a bucket; nothing is asked yet. A bucket in another region is followed there once. `access` may be one that is asked for before each request. */
+export function openBucket(
+  name: string,
+  access: S3Access | (() => Promise<S3Access>),
+  use: BucketUse = "weights",
+): Bucket {
+  let moved: string | undefined;
+  const send = async (method: Method, key: string, { signal, query, headers = {}, body }: RequestOptions) => {
+    const keys = typeof access === "function" ? await access() : access;
+    const region = moved ?? keys.region ?? "us-east-1";
+    const url = objectUrl(name, key, region, keys.endpoint);
     for (const [field, value] of Object.entries(query ?? {})) url.searchParams.set(field, value);
-    const request = new Request(await signed(url, { method, region, access, headers: headers ?? {} }));
-    return proxiedFetch(request, { signal, redirect: "manual" });
+    const request = await signed(url, { method, region, access: keys, headers });
+    const content = body === undefined ? {} : { body };
+    return { answer: await proxiedFetch(request, { signal, redirect: "manual", ...content }), region, keys };
   };
   return {
     name,
+    use,
     async request(method, key, options) {
-      const answer = await send(method, key, options);
+      const { answer, region, keys } = await send(method, key, options);
       const told = answer.headers.get("x-amz-bucket-region");
       const elsewhere = told !== null && told !== region && [301, 307, 400].includes(answer.status);
-      if (!elsewhere || access.endpoint !== undefined) return answer;
-      region = told;
-      return send(method, key, options);
+      if (!elsewhere || keys.endpoint !== undefined) return answer;
+      moved = told;
+      return (await send(method, key, options)).answer;
     },
   };
 }
@@ -66,7 +103,7 @@ export function objectUrl(bucket: string, key: string, region: string, endpoint:
 }
 
 interface Signing {
-  readonly method: string;
+  readonly method: Method;
   readonly region: string;
   readonly access: S3Access;
   readonly headers: Readonly<Record<string, string>>;
@@ -105,7 +142,7 @@ function contentsOf(xml: string): S3Object[] {
 }
 
 /** S3's answers have flat elements without attributes: text and the five entities is all that is in them. */
-function element(xml: string, name: string): string | undefined {
+export function element(xml: string, name: string): string | undefined {
   const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
   const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
   return text?.replaceAll(
@@ -119,38 +156,52 @@ function element(xml: string, name: string): string | undefined {
 }
 
 /** The Fault for an answer of S3 that no further try mends; infrastructure for those that one may. */
-export function s3Fault(bucket: Bucket, status: number, body: string): Fault {
+export function s3Fault({ name, use }: Pick<Bucket, "name" | "use">, status: number, body: string): Fault {
   const code = element(body, "Code");
   const said = code === undefined ? `HTTP ${status}` : `HTTP ${status}, ${code}`;
+  const { property, ...codes } = uses[use];
   if (status === 404) {
     return new Fault({
-      code: "weights-not-found",
-      property: "model.id",
-      message: `The bucket ${bucket.name} or the object in it is not there (${said}).`,
-      next: "Check `model.id`, and AWS_ENDPOINT_URL where the store is not AWS's own.",
+      code: codes.missing,
+      property,
+      message: `The bucket ${name} or the object in it is not there (${said}).`,
+      next: `Check \`${property}\`, and AWS_ENDPOINT_URL where the store is not AWS's own.`,
     });
   }
   if (status === 412) {
     return new Fault({
-      code: "weights-moved",
-      property: "model.id",
-      message: `The objects in the bucket ${bucket.name} were replaced while they were downloaded.`,
+      code: codes.moved,
+      property,
+      message: `The objects in the bucket ${name} were replaced while they were downloaded.`,
       next: "Run it again when they are complete.",
     });
   }
-  if (status === 401 || status === 403 || (status >= 300 && status < 500 && status !== 429)) {
+  if (status === 401 || status === 403 || (status >= 300 && status < 500 && status !== 409 && status !== 429)) {
+    const rights = use === "weights" ? "list and read it" : "list, read, write and delete in it, and run `up` again";
     return new Fault({
-      code: "weights-forbidden",
-      property: "model.id",
-      message: `The bucket ${bucket.name} refuses us (${said}).`,
-      next: "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION (and AWS_SESSION_TOKEN for temporary keys) of an account that may list and read it.",
+      code: codes.forbidden,
+      property,
+      message: `The bucket ${name} refuses us (${said}).`,
+      next: `Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION (and AWS_SESSION_TOKEN for temporary keys) of an account that may ${rights}.`,
     });
   }
   return new Fault({
-    code: status === 429 || status === 503 ? "weights-rate-limited" : "weights-unreachable",
-    property: "model.id",
-    message: `The bucket ${bucket.name} does not answer as it should (${said}).`,
-    next: "Run it again: it goes on where it ended.",
+    code: status === 429 || status === 503 ? codes.busy : codes.unreachable,
+    property,
+    message: `The bucket ${name} does not answer as it should (${said}).`,
+    next: use === "weights" ? "Run it again: it goes on where it ended." : "It is tried again by itself.",
+    blame: "infrastructure",
+  });
+}
+
+/** The Fault for a request that had no answer at all. */
+export function cutFault({ name, use }: Pick<Bucket, "name" | "use">, what: string, thrown: unknown): Fault {
+  const { cause } = thrown as Error;
+  return new Fault({
+    code: uses[use].cut,
+    property: uses[use].property,
+    message: `The ${what} the bucket ${name} was cut (${asFault(cause ?? thrown).message}).`,
+    next: use === "weights" ? "Run it again: it goes on where it ended." : "It is tried again by itself.",
     blame: "infrastructure",
   });
 }

@@ -4,9 +4,9 @@ import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { asFault, Fault } from "../../recipe/fault.ts";
+import { Fault } from "../../recipe/fault.ts";
 import { sizeOf } from "../files.ts";
-import { type Bucket, s3Fault, type S3Object } from "./bucket.ts";
+import { type Bucket, cutFault, s3Fault, type S3Object } from "./bucket.ts";
 
 /** How long and how often a download is tried. */
 export interface Patience {
@@ -89,14 +89,5 @@ async function receive(
 
 /** What ended a try: S3's own refusal, or else the network. */
 function faultOf(bucket: Bucket, { key }: S3Object, thrown: unknown): Fault {
-  if (thrown instanceof Fault) return thrown;
-  const { cause } = thrown as Error;
-  const said = asFault(cause ?? thrown).message;
-  return new Fault({
-    code: "weights-cut",
-    property: "model.id",
-    message: `The download of ${key} from the bucket ${bucket.name} was cut (${said}).`,
-    next: "Run it again: it goes on where it ended.",
-    blame: "infrastructure",
-  });
+  return thrown instanceof Fault ? thrown : cutFault(bucket, `download of ${key} from`, thrown);
 }

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import { Fault } from "../../recipe/fault.ts";
+import { AwsHost } from "../../hosts/aws.ts";
 import type { Host } from "../../hosts/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
+import { declaration } from "../../recipe/s3-access.ts";
 import { say } from "../language/say.ts";
 import { defaultExperiment } from "../project.ts";
 import { newestRun } from "./stop.ts";
@@ -42,7 +44,7 @@ export async function resumeNewest(host: Host, experiment: string, signal: Abort
   // A complete run whose files were damaged is repaired by its declaration.
   if (status.state === "complete" && before.damage === undefined) return say("resume.complete", { run, experiment });
   if (["queued", "training", "saving"].includes(status.state)) return say("resume.alive", { run, experiment });
-  await host.run("run-declare", { spec: before.spec });
+  await host.run("run-declare", declaration(before.spec, host instanceof AwsHost ? host : { kind: "" }, process.env));
   for (;;) {
     signal.throwIfAborted();
     const now = await readOf(host, run);

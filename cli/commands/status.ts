@@ -91,6 +91,24 @@ function servedOf({ url, status: { state, models, detail } }: EndpointFacts): Ro
   return { url, state, models, ...(detail === undefined ? {} : { detail }) };
 }
 
+/** What of a run is in its bucket, and why the rest is not. */
+function publishedLines({ published }: RunStatus): string[] {
+  if (published === undefined) return [];
+  const { address, step, complete, fault } = published;
+  const there =
+    step === undefined ? say("status.s3.none", { address }) : say("status.s3.step", { address, step: String(step) });
+  const told =
+    fault === undefined
+      ? []
+      : [
+          faultText(
+            { code: fault.code, sentence: `${fault.message} ${fault.next ?? ""}`.trim() },
+            languageOf(process.env),
+          ),
+        ];
+  return [complete === true ? say("status.s3.complete", { address }) : there, ...told];
+}
+
 function textOf({ experiment, host, run, endpoint, fault }: Row): string {
   const lines = [host === "this machine" ? experiment : say("status.on", { experiment, host })];
   if (fault !== undefined) return [...lines, `  ${faultText(new Fault(fault), languageOf(process.env))}`].join("\n");
@@ -102,6 +120,7 @@ function textOf({ experiment, host, run, endpoint, fault }: Row): string {
       lines.push(`            ${say("status.run.loss", { loss: run.loss.toPrecision(3) })}`);
     }
     if (run.fault !== undefined) lines.push(`            ${run.fault.message}`);
+    for (const line of publishedLines(run)) lines.push(`            ${line}`);
   }
   if (endpoint === null) lines.push(`  ${ofEndpoint}  ${say("status.endpoint.none")}`);
   else {

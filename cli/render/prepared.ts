@@ -61,6 +61,7 @@ export async function foresee(
       datasetNames: plans.map((plan) => plan.name),
       ...(model.adapter === undefined ? {} : { adapter: adapterFolder(model.adapter, layout) }),
       config: { ...experiment },
+      artifacts: experiment.storage.artifacts,
     },
     serving: servingOf(experiment, layout),
     datasetInfo: Object.fromEntries(plans.map((plan) => [plan.name, { file_name: fileName(plan), ...plan.info }])),

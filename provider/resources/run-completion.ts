@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { artifactDamage, artifactFolder, artifactHere, bringArtifact } from "../../hosts/artifact.ts";
 import { homeOf } from "../../recipe/home.ts";
-import { hostSpec } from "../../recipe/host.ts";
+import { type HostSpec, hostSpec } from "../../recipe/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
+import { declaration } from "../../recipe/s3-access.ts";
 import { isKept, requireSafe } from "../artifact-safety.ts";
 import { type Health, healthy, type ResourceKind, type Work } from "../kind.ts";
 
@@ -40,8 +41,8 @@ export const runCompletionKind: ResourceKind<typeof inputs, RunCompletionOutputs
   recorded: ["discard"],
   id: ({ run }) => run,
 
-  async ensure({ run, experiment, endpoint }, work) {
-    await declareAgain(run, work);
+  async ensure({ host: place, run, experiment, endpoint }, work) {
+    await declareAgain(run, place, work);
     const { manifest } = await work.host.run("run-wait", { run }, work.options);
     // First what must not be lost: an endpoint that fails is repaired by the next `up`.
     const { folder } = await bringArtifact(work.host, run, homeOf(process.env), work.options);
@@ -73,10 +74,10 @@ export const runCompletionKind: ResourceKind<typeof inputs, RunCompletionOutputs
 };
 
 /** A run that ended badly is tried again by the next `up`: what made it fail may be gone. */
-async function declareAgain(run: string, { host, options }: Work): Promise<void> {
+async function declareAgain(run: string, place: HostSpec, { host, options }: Work): Promise<void> {
   const found = await host.run("run-read", { run }, options);
   if (found?.status.state === "failed" || found?.status.state === "stopped") {
-    await host.run("run-declare", { spec: found.spec }, options);
+    await host.run("run-declare", declaration(found.spec, place, process.env), options);
   }
 }
 

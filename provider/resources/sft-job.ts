@@ -5,6 +5,7 @@ import { datasetSource } from "../../recipe/experiment-schema.ts";
 import { hostSpec } from "../../recipe/host.ts";
 import { adapterFolder, layoutOf } from "../../recipe/layout.ts";
 import { modelSource } from "../../recipe/sources.ts";
+import { declaration } from "../../recipe/s3-access.ts";
 import { runSpecOf } from "../../recipe/specs.ts";
 import { keptSentence } from "../../recipe/usage.ts";
 import { keepRun, requireSafe } from "../artifact-safety.ts";
@@ -40,6 +41,8 @@ const inputs = z.object({
   config: z.record(z.string(), z.unknown()),
   /** Machines, and processes on each, that train together. Default: one process. */
   processes: runProcesses.optional(),
+  /** `tuneup:storage.artifacts`: where checkpoints and result are published. Default: nowhere. */
+  artifacts: z.string().optional(),
   /** `tuneup:teardown.discard`: may it be destroyed although its artifact lies on the host alone? Default: no. */
   discard: z.boolean().optional(),
 });
@@ -120,10 +123,11 @@ export const sftJobKind: ResourceKind<typeof inputs, SftJobOutputs> = {
       datasetNames,
       config,
       ...(given.processes === undefined ? {} : { processes: given.processes }),
+      artifacts: given.artifacts,
     };
     const extras = checkpoint === undefined ? {} : { checkpoint };
     const spec = runSpecOf(given.train as TrainArguments, { ...prepared, ...adapter }, extras);
-    await host.run("run-declare", { spec }, options);
+    await host.run("run-declare", declaration(spec, given.host, process.env), options);
     return { directory: folders.run(run).directory, state: healthy };
   },
 

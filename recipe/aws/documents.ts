@@ -23,3 +23,19 @@ export function mayTerminate(stack: string, region: string): string {
   };
   return JSON.stringify({ Version: version, Statement: [statement] });
 }
+
+/** May publish the runs of one experiment below `artifacts` (s3://bucket/prefix), and nothing else in that bucket. */
+export function mayPublish(artifacts: string, experiment: string, region: string): string {
+  const [bucket = "", ...rest] = artifacts.replace(/^s3:\/\//, "").split("/");
+  const below = [...rest, experiment, "runs", "*"].filter((part) => part !== "").join("/");
+  const arn = `arn:${partitionOf(region)}:s3:::${bucket}`;
+  const statements = [
+    {
+      Effect: "Allow",
+      Action: ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+      Resource: `${arn}/${below}`,
+    },
+    { Effect: "Allow", Action: "s3:ListBucket", Resource: arn, Condition: { StringLike: { "s3:prefix": below } } },
+  ];
+  return JSON.stringify({ Version: version, Statement: statements });
+}

@@ -80,3 +80,12 @@ export function trainingPeers(experiment: string, config: KubernetesConfig) {
     },
   };
 }
+
+/** What trains and publishes reaches the bucket: names, and the web. Only where `storage.artifacts` names one. */
+export function publishingEgress(experiment: string, config: KubernetesConfig) {
+  const { metadata, spec } = agentEgress(experiment, config);
+  return {
+    metadata: { ...metadata, name: `${nameOf(experiment)}-publishing` },
+    spec: { ...spec, podSelector: { matchLabels: { [roleLabel]: "trainer", [experimentLabel]: experiment } } },
+  };
+}

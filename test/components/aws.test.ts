@@ -72,6 +72,19 @@ describe("the host", () => {
   });
 });
 
+it("lets the machine publish where storage.artifacts says, by the rules", async () => {
+  const all = await declare(shippedExperiment("aws-demo", { storage: { artifacts: "s3://bucket/out" } }), {
+    whole: true,
+  });
+  const policies = all.filter(({ type, name }) => type.endsWith(":RolePolicy") && name.endsWith("-publish"));
+  expect(policies.map(({ inputs }) => inputs["policy"])).toEqual([
+    expect.stringContaining('"arn:aws:s3:::bucket/out/exp/runs/*"'),
+  ]);
+  expect(violations(ofAws(all))).toEqual([]);
+  const job = all.find(({ type }) => type === "tuneup-host:index:SftJob");
+  expect(job?.inputs["artifacts"]).toBe("s3://bucket/out");
+});
+
 describe("a given network", () => {
   const there = { ...emptyCloud, vpc: { id: "vpc-0aaaaaaaaaaaaaaaa", subnets: ["subnet-b", "subnet-a"] } };
 

@@ -24,6 +24,7 @@ const variants: [string, Values, readonly string[]][] = [
     { kubernetes: { endpoint: { route: { host: "a.example", gateway: "main", namespace: "web" } } } },
     [...whole, "HTTPRoute"],
   ],
+  ["a bucket to publish to", { storage: { artifacts: "s3://bucket/out" } }, [...whole, "NetworkPolicy"]],
   ["an autoscaler", { kubernetes: { endpoint: { maxReplicas: 4 } } }, [...whole, "HorizontalPodAutoscaler"]],
   [
     "everything that a Pod can be told",

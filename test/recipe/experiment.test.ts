@@ -79,6 +79,18 @@ describe("readExperiment", () => {
       "storage.dataDirectory: must be an absolute path",
       '"data"',
     ],
+    [
+      "a bucket that is none",
+      { ...good, storage: { artifacts: "https://bucket/x" } },
+      "storage.artifacts: must be s3://bucket/prefix",
+      "https://bucket/x",
+    ],
+    [
+      "a prefix that means more than itself in a policy",
+      { ...good, storage: { artifacts: "s3://bucket/*" } },
+      "storage.artifacts: must be s3://bucket/prefix",
+      "s3://bucket/*",
+    ],
     ["port out of range", { ...good, serve: { port: 70000 } }, "serve.port: must be at most 65535", "70000"],
     ["unknown target", { ...good, target: "gcp" }, "target: must be one of local, ssh, aws, kubernetes", '"gcp"'],
     ["no template", { ...good, train: {} }, "train.template: is required", "smollm2"],
