@@ -26,6 +26,9 @@ const assetFolders = [
   ["agent/environment/variants", ".lock"],
 ] as const;
 
+/** What decides how a bundle is made: another version of it makes another bundle. */
+const builders = ["scripts/build.ts", "scripts/bundle-plugins.ts"];
+
 interface BuildRecord {
   readonly inputs: Readonly<Record<string, string>>;
   readonly outputs: Readonly<Record<string, string>>;
@@ -65,9 +68,7 @@ export async function buildAgent(root: string = checkout): Promise<BuiltAgent> {
   ];
   for (const [file, content] of outputs) await replace(file, content);
   const sha256 = createHash("sha256").update(code).digest("hex");
-  const inputs = [
-    ...new Set([...assets, ...web.inputs, ...inputsOf(root, agent), "scripts/build.ts", "package-lock.json"]),
-  ];
+  const inputs = [...new Set([...assets, ...web.inputs, ...inputsOf(root, agent), ...builders, "package-lock.json"])];
   const record: BuildRecord = {
     // What was changed while we read it may be in the bundle or not: it never counts as seen.
     inputs: Object.fromEntries(inputs.map((name) => [name, stamp(join(root, name), start)])),
