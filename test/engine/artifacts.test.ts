@@ -1,37 +1,28 @@
 import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { isLocked } from "../../agent/lock.ts";
 import { runCurve, runDeclare, runRead, runStop, runWait } from "../../agent/runs/commands.ts";
 import { runPaths } from "../../agent/runs/paths.ts";
-import general from "../../recipe/embedded/general.json" with { type: "json" };
 import { layoutOf } from "../../recipe/layout.ts";
 import type { FileDigest, RunEvent } from "../../recipe/lifecycle.ts";
-import type { RunSpec } from "../../recipe/protocol.ts";
 import { collect, killRun, linesOf, until } from "../agent/runs/harness.ts";
 import { makeTestHome, type TestHome } from "../fixtures/home.ts";
 import { type FakeBucket, startBucket } from "../fixtures/s3.ts";
-import { environmentPython, tinyModel } from "../fixtures/tiny-model.ts";
+import { tinySpec, type TinyStage, tinyStage } from "./tiny-run.ts";
 
 const run = "tiny-1";
 const steps = 12;
 let test_: TestHome;
 let bucket: FakeBucket;
-let python: string;
-let model: string;
+let stage: TinyStage;
 let homes: string[];
 
 beforeAll(async () => {
   test_ = await makeTestHome();
   bucket = await startBucket(new Map());
-  python = await environmentPython(test_.home);
-  model = await tinyModel(test_.home, python);
+  stage = await tinyStage(test_.home);
   homes = [join(test_.home, "one"), join(test_.home, "two")];
-  const datasets = join(test_.home, "datasets", "tiny");
-  await mkdir(datasets, { recursive: true });
-  await writeFile(join(datasets, "general.json"), JSON.stringify(general));
-  await writeFile(join(datasets, "dataset_info.json"), JSON.stringify({ general: { file_name: "general.json" } }));
 });
 
 afterAll(async () => {
@@ -44,40 +35,11 @@ const pathsIn = (home: string) => runPaths(layoutOf(home), run);
 const eventsIn = (home: string) => linesOf<RunEvent>(pathsIn(home).events);
 
 function declare(dataDirectory: string) {
-  const spec: RunSpec = {
-    schemaVersion: 1,
-    experiment: "tiny",
-    run,
-    arguments: {
-      stage: "sft",
-      do_train: true,
-      finetuning_type: "lora",
-      lora_rank: 4,
-      template: "qwen",
-      cutoff_len: 64,
-      per_device_train_batch_size: 2,
-      learning_rate: 1e-3,
-      max_steps: steps,
-      logging_steps: 1,
-      save_strategy: "steps",
-      save_steps: 4,
-      save_total_limit: 2,
-      plot_loss: true,
-      bf16: false,
-      use_cpu: true,
-      dataloader_pin_memory: false,
-      seed: 42,
-      model_name_or_path: model,
-      dataset: "general",
-      dataset_dir: join(test_.home, "datasets", "tiny"),
-      output_dir: pathsIn(dataDirectory).output,
-    },
-    environment: dirname(dirname(python)),
-    device: "cpu",
-    artifact: "adapter",
-    config: {},
-    artifacts: "s3://models/out",
+  const train = {
+    ...{ cutoff_len: 64, per_device_train_batch_size: 2, max_steps: steps, save_steps: 4 },
+    ...{ save_total_limit: 2, plot_loss: true },
   };
+  const spec = { ...tinySpec(stage, { run, dataDirectory, train }), artifacts: "s3://models/out" };
   const s3 = { accessKeyId: "AKID", secretAccessKey: "secret", endpoint: bucket.endpoint };
   return runDeclare({ dataDirectory, spec, s3 }, collect());
 }

@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { privatePort } from "../../agent/endpoints/ports.ts";
@@ -11,25 +9,18 @@ import { runCurve, runDeclare, runRead } from "../../agent/runs/commands.ts";
 import { runPaths } from "../../agent/runs/paths.ts";
 import { layoutOf } from "../../recipe/layout.ts";
 import type { RunSpec } from "../../recipe/protocol.ts";
-import general from "../../recipe/embedded/general.json" with { type: "json" };
 import { collect, until } from "../agent/runs/harness.ts";
 import { makeTestHome, type TestHome } from "../fixtures/home.ts";
-import { environmentPython, tinyModel } from "../fixtures/tiny-model.ts";
+import { tinySpec, type TinyStage, tinyStage } from "./tiny-run.ts";
 
 const steps = 16;
 let home: TestHome;
-let python: string;
-let model: string;
+let stage: TinyStage;
 const pods: ChildProcess[] = [];
 
 beforeAll(async () => {
   home = await makeTestHome();
-  python = await environmentPython(home.home);
-  model = await tinyModel(home.home, python);
-  const datasets = join(home.home, "datasets", "tiny");
-  await mkdir(datasets, { recursive: true });
-  await writeFile(join(datasets, "general.json"), JSON.stringify(general));
-  await writeFile(join(datasets, "dataset_info.json"), JSON.stringify({ general: { file_name: "general.json" } }));
+  stage = await tinyStage(home.home);
 });
 
 afterAll(async () => {
@@ -43,38 +34,13 @@ const status = async (run: string) => (await runRead({ dataDirectory: home.home,
 
 /** A run of one global batch of 4, by however many processes. */
 function declare(run: string, processes: NonNullable<RunSpec["processes"]>) {
+  const train = {
+    ...{ additional_target: "embed_tokens,lm_head", cutoff_len: 128 },
+    per_device_train_batch_size: 4 / (processes.nodes * processes.perNode),
+    ...{ max_steps: steps, save_steps: 4, include_num_input_tokens_seen: true },
+  };
   const spec: RunSpec = {
-    schemaVersion: 1,
-    experiment: "tiny",
-    run,
-    arguments: {
-      stage: "sft",
-      do_train: true,
-      finetuning_type: "lora",
-      lora_rank: 4,
-      additional_target: "embed_tokens,lm_head",
-      template: "qwen",
-      cutoff_len: 128,
-      per_device_train_batch_size: 4 / (processes.nodes * processes.perNode),
-      learning_rate: 1e-3,
-      max_steps: steps,
-      logging_steps: 1,
-      save_strategy: "steps",
-      save_steps: 4,
-      bf16: false,
-      use_cpu: true,
-      dataloader_pin_memory: false,
-      seed: 42,
-      include_num_input_tokens_seen: true,
-      model_name_or_path: model,
-      dataset: "general",
-      dataset_dir: join(home.home, "datasets", "tiny"),
-      output_dir: paths(run).output,
-    },
-    environment: dirname(dirname(python)),
-    device: "cpu",
-    artifact: "adapter",
-    config: {},
+    ...tinySpec(stage, { run, dataDirectory: home.home, train }),
     supervisor: "pod",
     processes,
   };

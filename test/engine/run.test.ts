@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { isLocked } from "../../agent/lock.ts";
@@ -10,26 +10,21 @@ import { runPaths } from "../../agent/runs/paths.ts";
 import { pidIn } from "../../agent/runs/signals.ts";
 import { layoutOf } from "../../recipe/layout.ts";
 import type { RunEvent, RunManifest } from "../../recipe/lifecycle.ts";
-import type { RunSpec } from "../../recipe/protocol.ts";
 import general from "../../recipe/embedded/general.json" with { type: "json" };
 import { collect, kill, killRun, linesOf, until } from "../agent/runs/harness.ts";
 import { makeTestHome, type TestHome } from "../fixtures/home.ts";
-import { environmentPython, tinyModel } from "../fixtures/tiny-model.ts";
+import { tinySpec, type TinyStage, tinyStage } from "./tiny-run.ts";
 
 const steps = 37;
 let test_: TestHome;
-let python: string;
-let model: string;
+let stage: TinyStage;
 
 beforeAll(async () => {
   test_ = await makeTestHome();
-  python = await environmentPython(test_.home);
-  model = await tinyModel(test_.home, python);
+  stage = await tinyStage(test_.home);
   // A killed trainer shall be replaced late enough for the test to tear its checkpoint.
   process.env["TUNEUP_RUN_BACKOFF_MS"] = "4000";
-  const datasets = join(test_.home, "datasets", "tiny");
-  await mkdir(datasets, { recursive: true });
-  await writeFile(join(datasets, "general.json"), JSON.stringify(general));
+  const { datasets } = stage;
   await writeFile(join(datasets, "lacking.json"), JSON.stringify(general.map(({ output }) => ({ output }))));
   const info = { general: { file_name: "general.json" }, lacking: { file_name: "lacking.json" } };
   await writeFile(join(datasets, "dataset_info.json"), JSON.stringify(info));
@@ -50,41 +45,12 @@ const attempts = (run: string) =>
 const wait = (run: string) => runWait({ dataDirectory: test_.home, run }, collect());
 
 function declare(run: string, dataset = "general") {
-  const spec: RunSpec = {
-    schemaVersion: 1,
-    experiment: "tiny",
-    run,
-    arguments: {
-      stage: "sft",
-      do_train: true,
-      finetuning_type: "lora",
-      lora_rank: 4,
-      additional_target: "embed_tokens,lm_head",
-      template: "qwen",
-      cutoff_len: 128,
-      per_device_train_batch_size: 4,
-      learning_rate: 1e-3,
-      max_steps: steps,
-      logging_steps: 1,
-      save_strategy: "steps",
-      save_steps: 5,
-      save_total_limit: 2,
-      plot_loss: true,
-      bf16: false,
-      use_cpu: true,
-      dataloader_pin_memory: false,
-      seed: 42,
-      include_num_input_tokens_seen: true,
-      model_name_or_path: model,
-      dataset,
-      dataset_dir: join(test_.home, "datasets", "tiny"),
-      output_dir: paths(run).output,
-    },
-    environment: dirname(dirname(python)),
-    device: "cpu",
-    artifact: "adapter",
-    config: {},
+  const train = {
+    ...{ additional_target: "embed_tokens,lm_head", cutoff_len: 128, per_device_train_batch_size: 4 },
+    ...{ max_steps: steps, save_steps: 5, save_total_limit: 2, plot_loss: true, include_num_input_tokens_seen: true },
+    dataset,
   };
+  const spec = tinySpec(stage, { run, dataDirectory: test_.home, train });
   return runDeclare({ dataDirectory: test_.home, spec }, collect());
 }
 
@@ -172,15 +138,19 @@ test("killed, torn, stopped and orphaned on its way, a run ends with what the un
 
 test("a second trainer of the same run ends by itself", async () => {
   const directory = paths("tiny-1").directory;
-  const holder = execa(python, [`${directory}/trainer/train.py`, "--run-directory", directory, "--attempt", "8"], {
-    env: childEnvironment({ TUNEUP_PARENT_PID: String(process.pid) }),
-    extendEnv: false,
-    reject: false,
-    detached: true,
-  });
+  const holder = execa(
+    stage.python,
+    [`${directory}/trainer/train.py`, "--run-directory", directory, "--attempt", "8"],
+    {
+      env: childEnvironment({ TUNEUP_PARENT_PID: String(process.pid) }),
+      extendEnv: false,
+      reject: false,
+      detached: true,
+    },
+  );
   await until(() => isLocked(paths("tiny-1").trainerLock));
   const second = await execa(
-    python,
+    stage.python,
     [`${directory}/trainer/train.py`, "--run-directory", directory, "--attempt", "9"],
     {
       env: childEnvironment({ TUNEUP_PARENT_PID: String(process.pid) }),
