@@ -27,7 +27,6 @@ export class AwsLink implements RemoteLink {
   readonly description: string;
   readonly property = "aws";
   readonly dataDirectory: string;
-  readonly region: string;
   readonly offline: boolean;
   readonly nodeAdvice =
     "Give the machine a way to PyPI (`aws.egress: nat`), or run tuneup on Linux of the same architecture.";
@@ -45,7 +44,6 @@ export class AwsLink implements RemoteLink {
   /** `home`: the data directory of this machine, where the key is. */
   constructor(spec: AwsHostSpec, home: string, timing: AwsTiming, calls: AwsCalls = awsCalls(spec.region)) {
     this.#spec = spec;
-    this.region = spec.region;
     this.#home = home;
     this.#timing = timing;
     this.#calls = calls;

@@ -10,15 +10,12 @@ import { quoted } from "./shell-words.ts";
 
 /** The machine of a stack, found each time by its tags. */
 export class AwsHost extends RemoteHost {
-  readonly kind = "aws";
-  readonly region: string;
   readonly #link: AwsLink;
 
   /** `openAws` is how one is had. */
   constructor(link: AwsLink) {
     super(link, link.dataDirectory);
     this.#link = link;
-    this.region = link.region;
   }
 
   /** Leaves the mark that `after-training` of recipe/aws/ends.ts looks for. */

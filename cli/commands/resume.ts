@@ -1,7 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import { Fault } from "../../recipe/fault.ts";
-import { AwsHost } from "../../hosts/aws.ts";
 import type { Host } from "../../hosts/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
 import { declaration } from "../../recipe/s3-access.ts";
@@ -19,12 +18,14 @@ export function register(program: Command): void {
 }
 
 async function resume(experiment: string): Promise<void> {
-  const { hostOf } = await import("../project.ts");
+  const { hostSpecFor } = await import("../project.ts");
+  const { connect } = await import("../../hosts/connect.ts");
   const { interruptSignal } = await import("../interrupt.ts");
-  const host = await hostOf(experiment);
+  const place = await hostSpecFor(experiment);
+  const host = await connect(place);
   const signal = interruptSignal();
   try {
-    process.stdout.write(`${await resumeNewest(host, experiment, signal)}\n`);
+    process.stdout.write(`${await resumeNewest(host, experiment, signal, place)}\n`);
   } finally {
     await host.close();
   }
@@ -35,16 +36,22 @@ const pollInterval = 500;
 
 /**
  * Declares the newest run of an experiment again, from what the host has stored of it, and says from which step it goes on. Says
- * so if it is complete or goes on already. Throws the run's Fault if it fails at once.
+ * so if it is complete or goes on already. `place`: where the host is, which decides how it reaches a bucket; default: this machine. Throws the
+ * run's Fault if it fails at once.
  */
-export async function resumeNewest(host: Host, experiment: string, signal: AbortSignal): Promise<string> {
+export async function resumeNewest(
+  host: Host,
+  experiment: string,
+  signal: AbortSignal,
+  place: Parameters<typeof declaration>[1] = { kind: "local" },
+): Promise<string> {
   const { run } = await newestRun(host, experiment);
   const before = await readOf(host, run);
   const { status } = before;
   // A complete run whose files were damaged is repaired by its declaration.
   if (status.state === "complete" && before.damage === undefined) return say("resume.complete", { run, experiment });
   if (["queued", "training", "saving"].includes(status.state)) return say("resume.alive", { run, experiment });
-  await host.run("run-declare", declaration(before.spec, host instanceof AwsHost ? host : { kind: "" }, process.env));
+  await host.run("run-declare", declaration(before.spec, place, process.env));
   for (;;) {
     signal.throwIfAborted();
     const now = await readOf(host, run);
