@@ -42,7 +42,12 @@ export function declaration<S extends { readonly artifacts?: string | undefined 
   return { spec, s3 };
 }
 
-/** Where a run is published: its folder below `storage.artifacts`, with a slash at its end. */
+/** Where the runs of an experiment are published: a folder below `storage.artifacts`, with a slash at its end. */
+export function publishedRuns(artifacts: string, experiment: string): string {
+  return `${artifacts.replace(/\/+$/, "")}/${experiment}/runs/`;
+}
+
+/** Where a run is published: its folder there, with a slash at its end. */
 export function publishedFolder(artifacts: string, experiment: string, run: string): string {
-  return `${artifacts.replace(/\/+$/, "")}/${experiment}/runs/${run}/`;
+  return `${publishedRuns(artifacts, experiment)}${run}/`;
 }

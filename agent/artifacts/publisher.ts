@@ -86,15 +86,14 @@ export class Publisher {
     this.#tell({});
     const note = (message: string) => journal.event("note", message);
     const { bucket, prefix, address } = this.#place;
-    const found: Awaited<ReturnType<typeof restore>>[] = [];
-    await this.#insist(stop, firstTries, async (signal) => {
+    const brought = await this.#insist(stop, firstTries, async (signal) => {
       const record = await this.#claim.take(signal);
       const objects = await listObjects(bucket, prefix, signal);
       this.#tell({ step: record.checkpoints.at(-1)?.step });
-      found.push(await restore({ place: this.#place, paths, record, objects, guard: fence.guard, note, signal }));
+      const found = await restore({ place: this.#place, paths, record, objects, guard: fence.guard, note, signal });
       await this.#sweep(record, record.generation, signal);
+      return found;
     });
-    const brought = found.at(-1);
     if (typeof brought !== "number") return brought;
     await note(`the checkpoint at step ${brought} was brought from ${address}`);
     return undefined;
@@ -140,28 +139,32 @@ export class Publisher {
    * Does it until it is done, is not ours any more, something newer waits, or there are no tries left. Each new reason why it can't be done is
    * an event and in the status.
    */
-  async #insist(signal: AbortSignal, tries: Tries, what: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async #insist<T>(
+    signal: AbortSignal,
+    tries: Tries,
+    what: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T | undefined> {
     const { timing, journal } = this.#plan;
     const isBeside = tries === endless;
     const isAborted = (): boolean => signal.aborted;
     for (let failed = 1; !this.#isOver && !isAborted(); failed++) {
       try {
-        await what(signal);
-        return;
+        return await what(signal);
       } catch (thrown) {
         // A checkpoint that the trainer has dropped meanwhile: a newer one is there.
-        if (isAborted() || (isBeside && isMissing(thrown))) return;
+        if (isAborted() || (isBeside && isMissing(thrown))) return undefined;
         const fault = asFault(thrown);
         this.#isOver = fault.code === "artifacts-overtaken" || fault.code === "artifacts-unreadable";
         if (journal.status.published?.fault?.code !== fault.code) await journal.event("fault", fault.sentence);
         this.#tell({ fault: fault.toFacts() });
         const isLast = isBeside && (this.#hurry.signal.aborted || this.#next !== undefined);
-        if (isLast || failed >= tries[fault.blame]) return;
+        if (isLast || failed >= tries[fault.blame]) return undefined;
         const wait = timing.backoff[Math.min(failed, timing.backoff.length) - 1] ?? 0;
         const awake = isBeside ? AbortSignal.any([signal, this.#hurry.signal]) : signal;
         await delay(wait, undefined, { signal: awake }).catch(() => undefined);
       }
     }
+    return undefined;
   }
 
   async #sendCheckpoint(step: number, path: string, sending: Sending, signal: AbortSignal): Promise<void> {

@@ -1,3 +1,4 @@
+import { publishedRuns } from "../s3-access.ts";
 import { partitionOf } from "./names.ts";
 import { projectTag, tagNames } from "./tags.ts";
 
@@ -26,8 +27,10 @@ export function mayTerminate(stack: string, region: string): string {
 
 /** May publish the runs of one experiment below `artifacts` (s3://bucket/prefix), and nothing else in that bucket. */
 export function mayPublish(artifacts: string, experiment: string, region: string): string {
-  const [bucket = "", ...rest] = artifacts.replace(/^s3:\/\//, "").split("/");
-  const below = [...rest, experiment, "runs", "*"].filter((part) => part !== "").join("/");
+  const [bucket = "", ...folders] = publishedRuns(artifacts, experiment)
+    .replace(/^s3:\/\//, "")
+    .split("/");
+  const below = `${folders.join("/")}*`;
   const arn = `arn:${partitionOf(region)}:s3:::${bucket}`;
   const statements = [
     {
