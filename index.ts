@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { Config, getProject, getStack, RunError, runtime } from "@pulumi/pulumi";
+import { allConfig, Config, getProject, getStack, RunError } from "./provider/pulumi.ts";
 import { Experiment } from "./components/experiment.ts";
 import { targetOf } from "./components/target.ts";
 import { configValues } from "./recipe/config-values.ts";
@@ -51,7 +51,7 @@ async function isFinished(): Promise<boolean> {
 
 /** The stack's config as an experiment. Every fault at once, each in a sentence: RunError is shown without a stack. */
 function readConfig(): ExperimentConfig {
-  const result = readRunnableExperiment(configValues(project, runtime.allConfig()), process.cwd());
+  const result = readRunnableExperiment(configValues(project, allConfig()), process.cwd());
   if (result.experiment !== undefined) return result.experiment;
   const sentences = result.faults.map((fault) => `  ${project}:${new Fault(fault).sentence}`);
   throw new RunError([`stacks/Pulumi.${stack}.yaml can't be run:`, ...sentences].join("\n"));

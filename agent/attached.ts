@@ -1,4 +1,3 @@
-import { execa } from "execa";
 import { Fault } from "../recipe/fault.ts";
 import { childEnvironment } from "./processes.ts";
 
@@ -44,6 +43,7 @@ export async function runAttached(file: string, words: readonly string[], option
       ? [file, ...words]
       : [options.python, "-I", "-S", "-c", guard, String(process.pid), file, ...words];
   const [program = file, ...rest] = command;
+  const { execa } = await import("./execa.ts");
   const child = execa(program, rest, {
     env: childEnvironment(options.environment),
     extendEnv: false,

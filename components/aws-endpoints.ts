@@ -4,7 +4,7 @@ import {
   type Input,
   type Output,
   type Resource,
-} from "@pulumi/pulumi";
+} from "../provider/pulumi.ts";
 import { SecurityGroup } from "@pulumi/aws/ec2/securityGroup.js";
 import { VpcEndpoint } from "@pulumi/aws/ec2/vpcEndpoint.js";
 import { endpointServices } from "../recipe/aws/prices.ts";

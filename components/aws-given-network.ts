@@ -1,4 +1,10 @@
-import { ComponentResource, type ComponentResourceOptions, output, type Output, type Resource } from "@pulumi/pulumi";
+import {
+  ComponentResource,
+  type ComponentResourceOptions,
+  output,
+  type Output,
+  type Resource,
+} from "../provider/pulumi.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 import { AwsMachineGroup } from "./aws-groups.ts";
 import type { GivenNetwork } from "./aws-lookup.ts";

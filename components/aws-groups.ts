@@ -4,7 +4,7 @@ import {
   type Input,
   type Output,
   type Resource,
-} from "@pulumi/pulumi";
+} from "../provider/pulumi.ts";
 import { SecurityGroup } from "@pulumi/aws/ec2/securityGroup.js";
 import { SecurityGroupEgressRule } from "@pulumi/aws/vpc/securityGroupEgressRule.js";
 import type { Tags } from "../recipe/aws/tags.ts";

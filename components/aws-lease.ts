@@ -4,7 +4,7 @@ import {
   type Input,
   jsonStringify,
   type Output,
-} from "@pulumi/pulumi";
+} from "../provider/pulumi.ts";
 import { Role } from "@pulumi/aws/iam/role.js";
 import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
 import { Schedule } from "@pulumi/aws/scheduler/schedule.js";

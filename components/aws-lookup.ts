@@ -1,4 +1,4 @@
-import { type InvokeOptions, RunError } from "@pulumi/pulumi";
+import { type InvokeOptions, RunError } from "../provider/pulumi.ts";
 import { getEbsVolumes } from "@pulumi/aws/ebs/getEbsVolumes.js";
 import { getVolume } from "@pulumi/aws/ebs/getVolume.js";
 import { getInstance } from "@pulumi/aws/ec2/getInstance.js";

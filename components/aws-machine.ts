@@ -5,7 +5,7 @@ import {
   output,
   type Output,
   type Resource,
-} from "@pulumi/pulumi";
+} from "../provider/pulumi.ts";
 import { Instance } from "@pulumi/aws/ec2/instance.js";
 import { VolumeAttachment } from "@pulumi/aws/ec2/volumeAttachment.js";
 import type { Ends } from "../recipe/aws/ends.ts";

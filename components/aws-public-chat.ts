@@ -5,7 +5,7 @@ import {
   interpolate,
   type Output,
   type Resource,
-} from "@pulumi/pulumi";
+} from "../provider/pulumi.ts";
 import { SecurityGroup } from "@pulumi/aws/ec2/securityGroup.js";
 import { Listener } from "@pulumi/aws/lb/listener.js";
 import { LoadBalancer } from "@pulumi/aws/lb/loadBalancer.js";

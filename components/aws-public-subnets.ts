@@ -4,7 +4,7 @@ import {
   type Input,
   type Output,
   type Resource,
-} from "@pulumi/pulumi";
+} from "../provider/pulumi.ts";
 import { InternetGateway } from "@pulumi/aws/ec2/internetGateway.js";
 import { Route } from "@pulumi/aws/ec2/route.js";
 import { RouteTable } from "@pulumi/aws/ec2/routeTable.js";

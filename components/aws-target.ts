@@ -5,8 +5,8 @@ import {
   output,
   type Output,
   RunError,
-  runtime,
-} from "@pulumi/pulumi";
+  isDryRun,
+} from "../provider/pulumi.ts";
 import { Provider } from "@pulumi/aws/provider.js";
 import { type AwsConfig, awsConfig, zoneOf } from "../recipe/aws/config.ts";
 import { type Ends, endsOf } from "../recipe/aws/ends.ts";
@@ -87,7 +87,7 @@ export class AwsTarget extends ComponentResource implements Target {
       this.publicUrl = this.#publicChat(name, args, { ...this.listens, network, instanceId });
     }
     // Known at once in a preview, whose checks need it; afterwards a host as soon as the machine and its end are there.
-    this.host = runtime.isDryRun() ? output(host) : all(ready).apply(() => host);
+    this.host = isDryRun() ? output(host) : all(ready).apply(() => host);
     this.registerOutputs({ host: this.host, machine: this.machine });
   }
 

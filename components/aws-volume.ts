@@ -1,4 +1,4 @@
-import { ComponentResource, type ComponentResourceOptions, type Output } from "@pulumi/pulumi";
+import { ComponentResource, type ComponentResourceOptions, type Output } from "../provider/pulumi.ts";
 import { Volume } from "@pulumi/aws/ebs/volume.js";
 import { kept, tagNames, type Tags } from "../recipe/aws/tags.ts";
 import type { FoundVolume } from "./aws-lookup.ts";

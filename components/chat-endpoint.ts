@@ -5,7 +5,7 @@ import {
   type Output,
   output,
   secret,
-} from "@pulumi/pulumi";
+} from "../provider/pulumi.ts";
 import type { TrainArguments } from "../recipe/arguments.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import type { HostSpec } from "../recipe/host.ts";

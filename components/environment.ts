@@ -1,4 +1,4 @@
-import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
+import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "../provider/pulumi.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import type { OwnEngine } from "../recipe/engines.ts";
 import type { Variant } from "../recipe/variants.ts";

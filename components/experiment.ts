@@ -1,4 +1,4 @@
-import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
+import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "../provider/pulumi.ts";
 import type { Experiment as ExperimentConfig } from "../recipe/experiment.ts";
 import { engineOf } from "../recipe/engines.ts";
 import { variantsFor } from "../recipe/variants.ts";

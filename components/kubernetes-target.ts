@@ -5,8 +5,8 @@ import {
   output,
   type Output,
   type Resource,
-  runtime,
-} from "@pulumi/pulumi";
+  isDryRun,
+} from "../provider/pulumi.ts";
 import { Namespace } from "@pulumi/kubernetes/core/v1/namespace.js";
 import { PersistentVolumeClaim } from "@pulumi/kubernetes/core/v1/persistentVolumeClaim.js";
 import { ServiceAccount } from "@pulumi/kubernetes/core/v1/serviceAccount.js";
@@ -84,7 +84,7 @@ export class KubernetesTarget extends ComponentResource implements Target {
       ...policies.map((policy) => new NetworkPolicy(policy.metadata.name, policy, within)),
     ];
     // Known at once in a preview, whose checks need it; afterwards a host as soon as Pods of ours can be.
-    this.host = runtime.isDryRun() ? output(host) : all(needed.map(({ urn }) => urn)).apply(() => host);
+    this.host = isDryRun() ? output(host) : all(needed.map(({ urn }) => urn)).apply(() => host);
     this.registerOutputs({ host: this.host });
   }
 

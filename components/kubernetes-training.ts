@@ -1,4 +1,4 @@
-import { ComponentResource, type ComponentResourceOptions, type Input, output } from "@pulumi/pulumi";
+import { ComponentResource, type ComponentResourceOptions, type Input, output } from "../provider/pulumi.ts";
 import { CustomResource } from "@pulumi/kubernetes/apiextensions/customResource.js";
 import { Job } from "@pulumi/kubernetes/batch/v1/job.js";
 import type { podSpec } from "../recipe/kubernetes/pod.ts";

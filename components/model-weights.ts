@@ -1,4 +1,4 @@
-import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
+import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "../provider/pulumi.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import type { ModelSource } from "../recipe/sources.ts";
 import { ModelWeightsResource } from "../provider/sdk.ts";

@@ -4,7 +4,7 @@ import {
   type Input,
   type Output,
   type Resource,
-} from "@pulumi/pulumi";
+} from "../provider/pulumi.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import { RunCompletionResource } from "../provider/sdk.ts";
 import type { ChatEndpoint } from "./chat-endpoint.ts";

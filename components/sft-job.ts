@@ -1,4 +1,4 @@
-import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "@pulumi/pulumi";
+import { ComponentResource, type ComponentResourceOptions, type Input, type Output } from "../provider/pulumi.ts";
 import type { TrainArguments } from "../recipe/arguments.ts";
 import type { DatasetSource } from "../recipe/experiment-schema.ts";
 import type { HostSpec } from "../recipe/host.ts";

@@ -1,4 +1,4 @@
-import type { ComponentResource, Output, Resource } from "@pulumi/pulumi";
+import type { ComponentResource, Output, Resource } from "../provider/pulumi.ts";
 import type { HostSpec } from "../recipe/host.ts";
 
 /** Where an experiment runs: whatever it provisions, it yields a host. */

@@ -1,4 +1,10 @@
-import { ComponentResource, type ComponentResourceOptions, type Input, output, type Output } from "@pulumi/pulumi";
+import {
+  ComponentResource,
+  type ComponentResourceOptions,
+  type Input,
+  output,
+  type Output,
+} from "../provider/pulumi.ts";
 import { withoutUndefined } from "../recipe/defined.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import type { HostSpec } from "../recipe/host.ts";

@@ -2,7 +2,6 @@ import { rm } from "node:fs/promises";
 import { makeFolder, readRecord, writeAtomically, writeJson } from "../agent/files.ts";
 import { formatBytes } from "../agent/folders.ts";
 import { withLock } from "../agent/lock.ts";
-import { toYaml } from "../agent/runs/declare.ts";
 import { damageOf } from "../agent/runs/outputs.ts";
 import { runPaths } from "../agent/runs/paths.ts";
 import { canonicalJson } from "../recipe/canonical.ts";
@@ -44,6 +43,7 @@ export async function bringArtifact(
     await host.fetch({ here: folder, there, files: manifest.files }, options);
     const damage = await damageHere(manifest, folder, home);
     if (damage !== undefined) throw notWhole(folder, damage);
+    const { toYaml } = await import("../agent/runs/to-yaml.ts");
     await writeAtomically(`${folder}/train.yaml`, toYaml(spec.arguments));
     await writeJson(manifestIn(folder), manifest);
     const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);

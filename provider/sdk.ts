@@ -1,4 +1,4 @@
-import { CustomResource, type CustomResourceOptions, type Input, type Output } from "@pulumi/pulumi";
+import { CustomResource, type CustomResourceOptions, type Input, type Output } from "./pulumi.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import type { OwnEngine } from "../recipe/engines.ts";
 import type { ModelSource } from "../recipe/sources.ts";

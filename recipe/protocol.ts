@@ -23,6 +23,7 @@ import { variantNames } from "./variants.ts";
  */
 
 const dataDirectory = z.string().startsWith("/");
+const ofExperiment = z.object({ dataDirectory, experiment: z.string() });
 const device = z.enum(["auto", "cpu", "cuda"]);
 const extras = z.array(z.enum(variantNames)).optional();
 /** An engine with an environment of its own, and the text of its lock: too large for the agent, it travels with the command. */
@@ -212,7 +213,7 @@ export const commands = {
   /** Asks the trainer to save and end, waits until it has; the run is `stopped`, and only run-declare starts it again. */
   "run-stop": command(z.object({ dataDirectory, run: z.string() }), z.object({ status: runStatus.nullable() })),
   /** All runs of an experiment, newest first. */
-  "run-list": command(z.object({ dataDirectory, experiment: z.string() }), z.array(runStatus)),
+  "run-list": command(ofExperiment, z.array(runStatus)),
   /** Metrics and events so far, for pages and `status`. */
   "run-curve": command(
     z.object({ dataDirectory, run: z.string() }),
@@ -227,23 +228,20 @@ export const commands = {
     }),
     endpointFacts,
   ),
-  "endpoint-read": command(
-    z.object({ dataDirectory, experiment: z.string() }),
-    endpointFacts.extend({ spec: endpointSpec }).nullable(),
-  ),
-  /** Until every model is ready or failed; follows with progress. */
-  "endpoint-wait": command(z.object({ dataDirectory, experiment: z.string() }), endpointFacts),
-  "endpoint-delete": command(z.object({ dataDirectory, experiment: z.string() }), z.object({})),
-  "endpoint-rotate-key": command(z.object({ dataDirectory, experiment: z.string() }), endpointFacts),
+  "endpoint-read": command(ofExperiment, endpointFacts.extend({ spec: endpointSpec }).nullable()),
+  /** Until `model`, or else every model, is ready or failed; follows with progress. */
+  "endpoint-wait": command(ofExperiment.extend({ model: z.string().optional() }), endpointFacts),
+  "endpoint-delete": command(ofExperiment, z.object({})),
+  "endpoint-rotate-key": command(ofExperiment, endpointFacts),
   /** How many bytes of each file are in `folder`, which lies in the data directory, to go on from there; -1: it is whole and right. */
   "files-state": command(
     z.object({ dataDirectory, folder: z.string(), files: z.array(fileDigest) }),
     z.object({ here: z.array(z.int().min(-1)) }),
   ),
   /** What lies in the data directory for this experiment, and what is shared. */
-  usage: command(z.object({ dataDirectory, experiment: z.string() }), usage),
+  usage: command(ofExperiment, usage),
   /** Deletes this experiment's runs, endpoint and datasets that no other run names; never what is shared. */
-  purge: command(z.object({ dataDirectory, experiment: z.string() }), usage),
+  purge: command(ofExperiment, usage),
   /** Lines as `data`: trainer log of the newest run, or the gateway's. `from`: where an earlier call ended, which then needs no `lines`. */
   logs: command(
     z.object({

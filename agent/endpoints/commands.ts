@@ -118,14 +118,17 @@ export const endpointRead: Handler<"endpoint-read"> = async ({ dataDirectory, ex
   return endpoint === undefined ? null : { ...endpoint.facts, spec: endpoint.spec };
 };
 
-/** Follows until every model is ready or failed. Throws the run's fault if there will be no model, or if nothing runs. */
-export const endpointWait: Handler<"endpoint-wait"> = async ({ dataDirectory, experiment }, context) => {
+/** Follows until `model`, or else every one, is ready or failed. Throws the run's fault if there will be no model, or if nothing runs. */
+export const endpointWait: Handler<"endpoint-wait"> = async ({ dataDirectory, experiment, model }, context) => {
   const layout = layoutOf(dataDirectory);
   const startedAt = performance.now();
   for (;;) {
     const facts = await factsOf(layout, experiment);
     const { status } = facts;
-    if (status.models.every(({ state }) => state === "ready" || state === "failed")) return facts;
+    const awaited = status.models.find(
+      ({ id, state }) => (model ?? id) === id && state !== "ready" && state !== "failed",
+    );
+    if (awaited === undefined) return facts;
     if (status.state === "down" || status.state === "stopped") {
       throw new Fault({
         code: "endpoint-down",
@@ -135,9 +138,8 @@ export const endpointWait: Handler<"endpoint-wait"> = async ({ dataDirectory, ex
       });
     }
     if (status.state === "waiting") await refuseEndedRun(layout, status);
-    const awaited = status.models.find(({ state }) => state !== "ready" && state !== "failed");
     const seconds = Math.round((performance.now() - startedAt) / 1000);
-    context.progress({ message: `${awaited?.id ?? experiment}: ${awaited?.detail ?? "is coming up."} (${seconds} s)` });
+    context.progress({ message: `${awaited.id}: ${awaited.detail ?? "is coming up."} (${seconds} s)` });
     await delay(500, undefined, { signal: context.signal });
   }
 };

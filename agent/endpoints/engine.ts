@@ -56,7 +56,7 @@ export class Engine {
   }
 
   start(): void {
-    this.#life ??= this.#live();
+    if (!this.#isStopping()) this.#life ??= this.#live();
   }
 
   async stop(): Promise<void> {

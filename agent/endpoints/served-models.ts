@@ -165,11 +165,26 @@ export class ServedModels {
     }
     if (this.#stopping.signal.aborted) return;
     this.#engines = plan.map((models) => this.#engineFor(models, folder, wrapper));
-    for (const engine of this.#engines) engine.start();
+    this.#startInTurn();
+  }
+
+  /**
+   * The experiment's own model first, `base` when that answers or has failed: two that load at once need most memory at
+   * the same moment, and on few cores the one that is waited for would be ready later.
+   */
+  #startInTurn(): void {
+    for (const engine of this.#engines) {
+      engine.start();
+      if (engine.state === "starting") return;
+    }
   }
 
   #engineFor(models: readonly string[], folder: string, wrapper: string): Engine {
-    const { spec, kind, timing, room, onChange, onRestart } = this.#options;
+    const { spec, kind, timing, room, onRestart } = this.#options;
+    const onChange = (): void => {
+      this.#startInTurn();
+      this.#options.onChange();
+    };
     const own = engineFolder(folder, models);
     return new Engine({
       kind,

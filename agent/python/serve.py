@@ -48,6 +48,7 @@ def serve_api(config: str) -> None:
         compute_in_float32()
     with open(config, encoding="utf-8") as file:
         chat_model = ChatModel(yaml.safe_load(file))
+    return_freed_memory()
     app.ChatCompletionRequest = request_class()
     app.create_stream_chat_completion_response = stream_completion
     uvicorn.run(
@@ -57,6 +58,13 @@ def serve_api(config: str) -> None:
         access_log=False,
         log_level="warning",
     )
+
+
+def return_freed_memory() -> None:
+    """glibc keeps what importing and loading have freed; another engine may load next."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    if trim is not None:
+        trim(0)
 
 
 def compute_in_float32() -> None:

@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
-import { stringify } from "yaml";
 import { canonicalJson } from "../../recipe/canonical.ts";
 import { Fault } from "../../recipe/fault.ts";
 import { type Layout, noAdapter } from "../../recipe/layout.ts";
@@ -169,6 +168,8 @@ async function keepSpec(paths: RunPaths, spec: RunSpec): Promise<void> {
     });
   }
   if (before !== undefined && canonicalJson(before) === canonicalJson(spec)) return;
+  // The provider loads this file at its start, and yaml is an eighth of what it loads.
+  const { toYaml } = await import("./to-yaml.ts");
   await writeAtomically(paths.config, toYaml(spec.arguments));
   await writeJson(paths.spec, spec);
 }
@@ -180,12 +181,4 @@ function deciding(spec: RunSpec): string {
   const root = typeof output === "string" ? output.split("/runs/")[0] : undefined;
   const text = canonicalJson({ experiment: spec.experiment, artifact: spec.artifact, arguments: rest });
   return root === undefined || root === "" ? text : text.replaceAll(`"${root}/`, '"');
-}
-
-/**
- * YAML as LLaMA-Factory's parser reads it, to look at and to run by hand: `no` in quotes, and a dot in 1.0e-7, which it would take
- * for a text otherwise.
- */
-export function toYaml(values: Readonly<Record<string, unknown>>): string {
-  return stringify(values, { version: "1.1" }).replace(/^(\s*(?:- |[\w"]+: ))(-?\d+)(e[+-]?\d+)$/gm, "$1$2.0$3");
 }

@@ -1,11 +1,7 @@
 import { open } from "node:fs/promises";
 import { extname } from "node:path";
-import { parquetReadObjects } from "hyparquet";
-import { readFooter } from "../../agent/datasets/parquet-footer.ts";
 import { datasetFault } from "../../agent/datasets/problems.ts";
 import type { Row } from "../../agent/datasets/shape.ts";
-import { firstOfArrow } from "./read-arrow.ts";
-import { compressors } from "./read-parquet.ts";
 
 /** A first row that is longer is not looked at here. */
 const headBytes = 1 << 20;
@@ -26,12 +22,17 @@ export async function firstLook(file: string, info: Readonly<Record<string, unkn
   }
   if (info["formatting"] !== undefined || info["columns"] !== undefined) return;
   const ending = extname(file).toLowerCase();
-  const columnar = ending === ".parquet" ? firstOfParquet : ending === ".arrow" ? firstOfArrow : undefined;
-  const row = columnar === undefined ? firstOf(head) : await columnar(file).catch(() => undefined);
+  const row = await firstRow(file, ending, head).catch(() => undefined);
   const advice = row === undefined ? undefined : adviceFor(row);
   if (advice === undefined) return;
   const what = `its rows are conversations (${JSON.stringify(advice.column)}), and without \`formatting\` they are read as alpaca.`;
   throw datasetFault("dataset-formatting", file, what, `Give the dataset \`${advice.keys}\`, as in dataset_info.json.`);
+}
+
+async function firstRow(file: string, ending: string, head: string): Promise<Row | undefined> {
+  if (ending === ".parquet") return (await import("./read-parquet.ts")).firstOfParquet(file);
+  if (ending === ".arrow") return (await import("./read-arrow.ts")).firstOfArrow(file);
+  return firstOf(head);
 }
 
 async function headOf(file: string): Promise<string> {
@@ -42,14 +43,6 @@ async function headOf(file: string): Promise<string> {
   } finally {
     await handle.close();
   }
-}
-
-async function firstOfParquet(file: string): Promise<Row | undefined> {
-  let row: Row | undefined;
-  await readFooter(file, async (source, metadata) => {
-    [row] = await parquetReadObjects({ file: source, metadata, compressors, rowStart: 0, rowEnd: 1 });
-  });
-  return row;
 }
 
 /** The first row of JSON lines, or of a list: up to the bracket that closes it. */

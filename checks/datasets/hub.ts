@@ -7,7 +7,6 @@ import { Fault } from "../../recipe/fault.ts";
 import { hubEndpoint } from "../../recipe/mirrors.ts";
 import type { Found } from "../../recipe/pins.ts";
 import type { RemoteFile } from "../../recipe/sources.ts";
-import { selectFiles } from "./hub-files.ts";
 
 /** Where to ask, with whose token, and how long. */
 export interface HubOptions {
@@ -59,6 +58,7 @@ async function resolveAt(
   const listing = await (source === "huggingface" ? huggingFace : modelScope)(hub, options);
   const { readme } = listing;
   const card = readme === undefined ? "" : await (await ask(source, hub, readme.url, options)).text();
+  const { selectFiles } = await import("./hub-files.ts");
   return { source, revision: listing.revision, files: selectFiles(listing.files, hub, card) };
 }
 

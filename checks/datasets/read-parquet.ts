@@ -2,6 +2,7 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib"
 import { type Compressors, parquetReadObjects } from "hyparquet";
 import type { ColumnarReader } from "../../agent/datasets/columnar.ts";
 import { readFooter, unreadable } from "../../agent/datasets/parquet-footer.ts";
+import type { Row } from "../../agent/datasets/shape.ts";
 
 /** Rows taken at once. A page is read whole whatever is asked of it; this bounds the objects made of it. */
 const rowsAtOnce = 4096;
@@ -34,3 +35,12 @@ export const readParquet: ColumnarReader = (file, checker, wanted) =>
       first = last;
     }
   });
+
+/** The first row of a Parquet file. Throws Fault `dataset-malformed`. */
+export async function firstOfParquet(file: string): Promise<Row | undefined> {
+  let row: Row | undefined;
+  await readFooter(file, async (source, metadata) => {
+    [row] = await parquetReadObjects({ file: source, metadata, compressors, rowStart: 0, rowEnd: 1 });
+  });
+  return row;
+}

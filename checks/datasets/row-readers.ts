@@ -1,6 +1,7 @@
 import type { ColumnarReaders } from "../../agent/datasets/columnar.ts";
-import { readArrow } from "./read-arrow.ts";
-import { readParquet } from "./read-parquet.ts";
 
-/** Check every row of the files that the agent only counts. */
-export const rowReaders: ColumnarReaders = { ".parquet": readParquet, ".arrow": readArrow };
+/** Check every row of the files that the agent only counts. Each kind's library is loaded for a file of that kind. */
+export const rowReaders: ColumnarReaders = {
+  ".parquet": async (...given) => (await import("./read-parquet.ts")).readParquet(...given),
+  ".arrow": async (...given) => (await import("./read-arrow.ts")).readArrow(...given),
+};

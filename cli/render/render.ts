@@ -1,7 +1,7 @@
 import { extname } from "node:path";
 import { engineKinds } from "../../agent/endpoints/engines/availability.ts";
 import { engineFolder } from "../../agent/endpoints/engines/engine-kind.ts";
-import { toYaml } from "../../agent/runs/declare.ts";
+import { toYaml } from "../../agent/runs/to-yaml.ts";
 import { runPaths } from "../../agent/runs/paths.ts";
 import { standardTiming } from "../../agent/runs/timing.ts";
 import { trainerProgram } from "../../agent/runs/trainer.ts";

@@ -46,7 +46,8 @@ export const runCompletionKind: ResourceKind<typeof inputs, RunCompletionOutputs
     const { manifest } = await work.host.run("run-wait", { run }, work.options);
     // First what must not be lost: an endpoint that fails is repaired by the next `up`.
     const { folder } = await bringArtifact(work.host, run, homeOf(process.env), work.options);
-    if (endpoint) await work.host.run("endpoint-wait", { experiment }, work.options);
+    // Not for `base`, which loads when the experiment's own model answers.
+    if (endpoint) await work.host.run("endpoint-wait", { experiment, model: experiment }, work.options);
     return outputsOf(manifest, folder);
   },
 

@@ -2,6 +2,7 @@ import { execa } from "execa";
 import { copyFile, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { shownQuestions } from "../../cli/questions.ts";
 import { layoutOf } from "../../recipe/layout.ts";
 import { type RunStatus, runStatus } from "../../recipe/lifecycle.ts";
 import { MemoryPeak } from "./memory.ts";
@@ -51,11 +52,14 @@ async function measureUp(
       stderr: "inherit",
     });
     const following = follow(home, stack, up);
+    const answering = firstAnswer(up.iterable({ binary: false, preserveNewlines: true }));
     await up;
     const seconds = (performance.now() - start) / 1000;
+    const answeredAt = await answering;
     const { forecast, trainedAt } = await following;
+    const first = ((answeredAt ?? NaN) - start) / 1000;
     console.log(
-      `up, warm, new experiment   ${seconds.toFixed(0)} s to the last of six answers  (${(seconds / 150).toFixed(2)} x the 150 s that it may take)`,
+      `up, warm, new experiment   ${first.toFixed(0)} s to the first answer  (${(first / 150).toFixed(2)} x the 150 s that it may take), ${seconds.toFixed(0)} s to the last of six`,
     );
     console.log(`peak memory                ${(memory.stop() / 1e9).toFixed(2)} GB over all processes`);
     if (forecast !== undefined && trainedAt !== undefined) {
@@ -67,6 +71,17 @@ async function measureUp(
   } finally {
     memory.stop();
   }
+}
+
+/** When the first answer's text began, in performance.now()'s terms; undefined if there was none. Reads the lines to their end. */
+async function firstAnswer(lines: AsyncIterable<string>): Promise<number | undefined> {
+  let asked = false;
+  let answeredAt: number | undefined;
+  for await (const line of lines) {
+    if (asked && /\S +\S/.test(line)) answeredAt ??= performance.now();
+    asked ||= line.trim() === shownQuestions[0];
+  }
+  return answeredAt;
 }
 
 /** Reads the run's record itself: a command each half second would be part of what is measured. */

@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import { expect, test } from "vitest";
 import { curveOf } from "../../../agent/runs/commands.ts";
-import { toYaml } from "../../../agent/runs/declare.ts";
+import { toYaml } from "../../../agent/runs/to-yaml.ts";
 import { doneReport, type TrainerReport, trainSeconds } from "../../../agent/runs/reports.ts";
 import { judge } from "../../../agent/runs/verdict.ts";
 import type { RunStatus } from "../../../recipe/lifecycle.ts";
