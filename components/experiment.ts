@@ -74,10 +74,11 @@ export class Experiment extends ComponentResource {
         )
       : undefined;
     if (this.endpoint !== undefined) {
-      const { revision } = this.endpoint;
+      const { revision, apiKey } = this.endpoint;
       const after = this.completion ?? trainer;
       const dependsOn = [this.endpoint, ...(after === undefined ? [] : [after])];
-      target.endpoint?.({ revision, tls: typeof serve.tls === "object" || serve.tls === "self-signed", dependsOn });
+      const tls = typeof serve.tls === "object" || serve.tls === "self-signed";
+      target.endpoint?.({ revision, apiKey, tls, dependsOn });
     }
     this.run = this.job.run;
     this.registerOutputs({ run: this.run });

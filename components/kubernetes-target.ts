@@ -100,7 +100,7 @@ export class KubernetesTarget extends ComponentResource implements Target {
   }
 
   /** The Deployment that serves a declared endpoint, with its Service and what belongs to them. */
-  endpoint({ revision, tls, dependsOn }: EndpointWorkload): Resource {
+  endpoint({ revision, apiKey, tls, dependsOn }: EndpointWorkload): Resource {
     const { config, gpusPerNode, transform } = this.#args;
     // LLaMA-Factory's engine is one process on one card.
     const gpus = Math.min(1, gpusPerNode);
@@ -112,6 +112,7 @@ export class KubernetesTarget extends ComponentResource implements Target {
         gpus,
         tls,
         revision,
+        apiKey,
         after: dependsOn,
         ...(transform === undefined ? {} : { transform }),
       },

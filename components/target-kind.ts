@@ -25,6 +25,8 @@ export interface TrainingWorkload {
 export interface EndpointWorkload {
   /** Changes where what serves has to be started anew. */
   readonly revision: Output<string>;
+  /** Key of the endpoint, a secret. */
+  readonly apiKey: Output<string>;
   /** Does the gateway itself speak https? */
   readonly tls: boolean;
   /** What comes first. */

@@ -1,5 +1,5 @@
 import type { V1Node, V1PersistentVolumeClaim, V1Taint } from "@kubernetes/client-node";
-import { Fault } from "../recipe/fault.ts";
+import { Fault, type FaultFacts } from "../recipe/fault.ts";
 import type { KubernetesHostSpec, Toleration } from "../recipe/host.ts";
 import { amountOf } from "../recipe/kubernetes/config.ts";
 import type { CommandInput, CommandOutput } from "../recipe/protocol.ts";
@@ -28,7 +28,8 @@ export async function surveyCluster(
   claim: V1PersistentVolumeClaim | undefined,
   { port }: CommandInput<"preflight">,
 ): Promise<Facts> {
-  if (spec.machines !== undefined) await requireTrainer(cluster);
+  if (spec.machines !== undefined) await requireKind(cluster, trainers, trainerMissing);
+  if (spec.keda === true) await requireKind(cluster, scaledObjects, kedaMissing);
   const [nodes, unwritable] = await Promise.all([fittingNodes(cluster, spec), claimTrouble(cluster, spec, claim)]);
   const node = nodes?.toSorted((a, b) => gpuCount(b, spec) - gpuCount(a, spec) || memoryOf(b) - memoryOf(a))[0];
   return {
@@ -49,17 +50,33 @@ export async function surveyCluster(
   };
 }
 
-/** Throws Fault `trainer-missing` where the cluster does not know TrainJobs. */
-async function requireTrainer(cluster: Cluster): Promise<void> {
-  const request = { ...trainers, namespace: cluster.where.namespace, limit: 1 };
-  if ((await cluster.find(cluster.custom.listNamespacedCustomObject(request) as Promise<unknown>)) !== undefined)
-    return;
-  throw new Fault({
-    code: "trainer-missing",
-    property: "compute.nodes",
-    message: "several machines train together by Kubeflow Trainer, which the cluster does not have (no kind TrainJob).",
-    next: `Install it: kubectl apply --server-side -k "${trainerManifests}"`,
-  });
+const trainerMissing = {
+  code: "trainer-missing",
+  property: "compute.nodes",
+  message: "several machines train together by Kubeflow Trainer, which the cluster does not have (no kind TrainJob).",
+  next: `Install it: kubectl apply --server-side -k "${trainerManifests}"`,
+};
+
+const scaledObjects = { group: "keda.sh", version: "v1alpha1", plural: "scaledobjects" } as const;
+
+const kedaMissing = {
+  code: "keda-missing",
+  property: "kubernetes.endpoint.autoscaler",
+  message: "`keda` follows what waits by KEDA, which the cluster does not have (no kind ScaledObject).",
+  next: "Install it: helm install keda keda --repo https://kedacore.github.io/charts --namespace keda --create-namespace; or set `hpa`.",
+};
+
+interface Kind {
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+}
+
+/** Throws the Fault where the cluster does not know the kind. */
+async function requireKind(cluster: Cluster, kind: Kind, missing: FaultFacts): Promise<void> {
+  const request = { ...kind, namespace: cluster.where.namespace, limit: 1 };
+  const there = await cluster.find(cluster.custom.listNamespacedCustomObject(request) as Promise<unknown>);
+  if (there === undefined) throw new Fault(missing);
 }
 
 /** Nodes that the Pods may be on; undefined where who asks may not see nodes. */

@@ -50,6 +50,8 @@ export const kubernetesHostSpec = z.object({
   tolerations: z.array(toleration).optional(),
   /** How many machines train together, where it is more than one: Kubeflow Trainer has to be there. */
   machines: z.number().optional(),
+  /** KEDA has to be there: it follows what waits at the endpoint. */
+  keda: z.boolean().optional(),
   /** ReadWriteOnce: Pods that mount the volume have to be on one node. */
   shareNode: z.boolean(),
   /** The device plugin's resource, e.g. nvidia.com/gpu. */

@@ -4,6 +4,7 @@ import type { Experiment } from "./experiment.ts";
 import { homeOf } from "./home.ts";
 import type { AwsHostSpec, HostSpec, KubernetesHostSpec } from "./host.ts";
 import { amountOf, type KubernetesConfig } from "./kubernetes/config.ts";
+import { isScaledByKeda } from "./kubernetes/keda.ts";
 import { dataMount } from "./kubernetes/pod.ts";
 
 /** Data directory on an ssh host where the experiment names none: the XDG default of the user there. */
@@ -68,6 +69,7 @@ function clusterHost(config: KubernetesConfig, { offline, nodes = 1 }: Asked["co
     nodeSelector: Object.keys(nodeSelector).length === 0 ? undefined : nodeSelector,
     tolerations: tolerations.length === 0 ? undefined : tolerations,
     machines: nodes > 1 ? nodes : undefined,
+    keda: isScaledByKeda(config) ? true : undefined,
     shareNode: volume.accessMode === "ReadWriteOnce",
     cpu: agentCpu,
     memory: agentMemory,

@@ -55,6 +55,13 @@ const endpoint = z.strictObject({
   waitingRequests: whole(z.int().positive())
     .default(4)
     .describe("Requests that wait in one Pod, on average, from which another Pod is started."),
+  autoscaler: z
+    .enum(["hpa", "keda"])
+    .default("hpa")
+    .describe(
+      "Who follows what waits, with `maxReplicas`: `hpa` takes it from the custom metrics API (Prometheus with its adapter); `keda` asks the Pods themselves, by KEDA 2.20 or newer.",
+    ),
+  kedaNamespace: label.default("keda").describe("Namespace of KEDA's operator: the NetworkPolicy lets it in."),
   strategy: z
     .enum(["RollingUpdate", "Recreate"])
     .default("RollingUpdate")

@@ -84,7 +84,8 @@ export function endpointDeployment({ experiment, config, gpus, tls, revision }: 
   };
 }
 
-function metadataOf(experiment: string, { namespace, volume }: KubernetesConfig) {
+/** Name, place and labels of what serves. */
+export function metadataOf(experiment: string, { namespace, volume }: KubernetesConfig) {
   return {
     name: endpointName(experiment),
     namespace,
@@ -117,7 +118,10 @@ export function isScaled({ endpoint }: KubernetesConfig): boolean {
   return endpoint.maxReplicas !== undefined && endpoint.maxReplicas > endpoint.replicas;
 }
 
-/** Metric of the gateway's /metrics that an adapter (Prometheus Adapter) gives to the autoscaler, one a Pod. */
+/** A model that was loaded in minutes is not let go for a quiet minute. */
+export const scaleDownSeconds = 600;
+
+/** Metric of the gateway's /metrics that the autoscaler follows: KEDA asks for it, else an adapter (Prometheus Adapter) gives it, one a Pod. */
 export const waitingMetric = "tuneup_queue_length";
 
 /** More Pods while requests wait. It takes the gateway's own metric from the custom metrics API. */
@@ -139,8 +143,7 @@ export function endpointAutoscaler(experiment: string, config: KubernetesConfig)
           },
         },
       ],
-      // A model that was loaded in minutes is not let go for a quiet minute.
-      behavior: { scaleDown: { stabilizationWindowSeconds: 600 } },
+      behavior: { scaleDown: { stabilizationWindowSeconds: scaleDownSeconds } },
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { KubernetesConfig } from "./config.ts";
+import { isScaledByKeda } from "./keda.ts";
 import { commonLabels, endpointName, experimentLabel, nameOf, roleLabel } from "./labels.ts";
 import { gatewayPort } from "./pod.ts";
 
@@ -45,8 +46,9 @@ export function agentEgress(experiment: string, { namespace }: KubernetesConfig)
 
 /** Who may ask the endpoint: the namespaces that the experiment names, and nobody else. */
 export function endpointIngressPolicy(experiment: string, config: KubernetesConfig) {
-  const { allowFrom, ingress, route } = config.endpoint;
-  const names = [...allowFrom, ...(ingress ? [ingress.namespace] : []), ...(route ? [route.namespace] : [])];
+  const { allowFrom, ingress, route, kedaNamespace } = config.endpoint;
+  const ways = [ingress?.namespace, route?.namespace, isScaledByKeda(config) ? kedaNamespace : undefined];
+  const names = [...new Set([...allowFrom, ...ways.filter((name) => name !== undefined)])];
   return {
     metadata: { name: endpointName(experiment), namespace: config.namespace, labels: commonLabels("pulumi") },
     spec: {

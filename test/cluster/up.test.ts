@@ -1,10 +1,11 @@
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { until } from "../agent/runs/harness.ts";
 import { changesIn } from "../faults/soundness.ts";
 import { render } from "../components/kubernetes-rendered.ts";
-import { shipped, shippedExperiment, whole } from "../components/kubernetes-shipped.ts";
+import { kedaKinds, shipped, shippedExperiment, type Values, whole } from "../components/kubernetes-shipped.ts";
 import { clusterObstacle } from "./cluster.ts";
 import { editStack, makeClaim, openStage, placeEnvironment, type Stage } from "./stage.ts";
 
@@ -13,6 +14,7 @@ const experiment = "k8s-demo";
 const namespace = "tuneup";
 /** A namespace where nothing of an experiment is: a claim that is there can't be had in another size. */
 const trial = "trial";
+const kedaFixtures = fileURLToPath(new URL("../fixtures/keda/", import.meta.url));
 const placeOf = (kind: string) => (kind === "Namespace" ? {} : { namespace: trial });
 const ada = /(?<![A-Za-z])Ada(?![A-Za-z])/;
 const obstacle = await clusterObstacle();
@@ -60,8 +62,18 @@ it("the API server takes what every shipped experiment declares, with no warning
   const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
   const space = { apiVersion: "v1", kind: "Namespace", metadata: { name: trial, labels } };
   await stage.cluster.kubectl(["apply", "--filename=-"], JSON.stringify(space));
-  for (const file of shipped) {
-    const manifests = await render(shippedExperiment(file), whole);
+  // As KEDA brings them: its kinds are checked by its own schemas.
+  const files = ["scaledobjects", "triggerauthentications"].map((name) => `${kedaFixtures}${name}.yaml`);
+  await stage.cluster.kubectl(["apply", "--server-side", ...files.map((file) => `--filename=${file}`)]);
+  await stage.cluster.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+  const [first = ""] = shipped;
+  const scaled: Values = { kubernetes: { endpoint: { maxReplicas: 4, autoscaler: "keda" } } };
+  const all = [
+    ...shipped.map((file) => ({ file, changes: {}, kinds: whole })),
+    { file: first, changes: scaled, kinds: [...whole, ...kedaKinds] },
+  ];
+  for (const { file, changes, kinds } of all) {
+    const manifests = await render(shippedExperiment(file, changes), kinds);
     const text = manifests
       .map((manifest) => ({ ...manifest, metadata: { ...manifest.metadata, ...placeOf(manifest.kind) } }))
       .map((manifest) => JSON.stringify(manifest))

@@ -2,7 +2,7 @@
 import type { V1Container, V1PodSpec } from "@kubernetes/client-node";
 import { describe, expect, it } from "vitest";
 import { render } from "./kubernetes-rendered.ts";
-import { always, serving, shipped, shippedExperiment, type Values, whole } from "./kubernetes-shipped.ts";
+import { always, kedaKinds, serving, shipped, shippedExperiment, type Values, whole } from "./kubernetes-shipped.ts";
 import { findingsIn, type Manifest, type RuleName, ruleNames } from "./kubernetes-rules.ts";
 
 const demo = "Pulumi.k8s-demo.yaml";
@@ -26,6 +26,7 @@ const variants: [string, Values, readonly string[]][] = [
   ],
   ["a bucket to publish to", { storage: { artifacts: "s3://bucket/out" } }, [...whole, "NetworkPolicy"]],
   ["an autoscaler", { kubernetes: { endpoint: { maxReplicas: 4 } } }, [...whole, "HorizontalPodAutoscaler"]],
+  ["KEDA", { kubernetes: { endpoint: { maxReplicas: 4, autoscaler: "keda" } } }, [...whole, ...kedaKinds]],
   [
     "everything that a Pod can be told",
     {

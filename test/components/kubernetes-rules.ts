@@ -111,7 +111,7 @@ const objectRules = {
     manifest.kind === "PodDisruptionBudget" && !hasPods(manifest, all, "selector"),
   "selector-mismatch": (manifest) => manifest.kind === "Deployment" && !hasPods(manifest, [manifest], "selector"),
   "scale-target-missing": ({ kind, spec }, all) =>
-    kind === "HorizontalPodAutoscaler" && !all.some((one) => isNamed(one, scaleTarget(spec))),
+    ["HorizontalPodAutoscaler", "ScaledObject"].includes(kind) && !all.some((one) => isNamed(one, scaleTarget(spec))),
   "backend-missing": (manifest, all) =>
     backendsOf(manifest).some((name) => !all.some((one) => isNamed(one, { kind: "Service", name }))),
   "ingress-without-tls": ({ kind, spec }) => kind === "Ingress" && !isWhollyTls(spec as IngressSpec),

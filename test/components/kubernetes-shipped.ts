@@ -34,3 +34,5 @@ export const always = [
 ];
 export const serving = ["Deployment", "Service", "PodDisruptionBudget"];
 export const whole = [...always, "Job", ...serving];
+/** Of an endpoint that KEDA scales. */
+export const kedaKinds = ["Secret", "TriggerAuthentication", "ScaledObject"];

@@ -150,6 +150,15 @@ describe("preflight", () => {
     expect(facts).toMatchObject({ memoryBytes: 0, gpus: [{ name: "GPU", memoryBytes: 0 }] });
   });
 
+  it("says that KEDA is missing where the experiment scales by it", async () => {
+    const host = await connect(cluster.spec({ keda: true }));
+    await expect(host.run("preflight", {})).rejects.toMatchObject({
+      code: "keda-missing",
+      property: "kubernetes.endpoint.autoscaler",
+    });
+    expect(cluster.requests.at(-1)).toMatch(/^GET .*\/apis\/keda\.sh\/v1alpha1\/namespaces\/demo\/scaledobjects/);
+  });
+
   it("asks a Pod for the ways out", async () => {
     cluster.objects.nodes = [node("small", { cpu: "4", memory: "16Gi" })];
     const facts = await (await connect(cluster.spec())).run("preflight", { egress: true });
