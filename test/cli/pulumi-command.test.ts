@@ -21,7 +21,7 @@ process.on("SIGINT", () => {
   if (times === 2) process.exit(2);
 });
 setInterval(() => { if (times > 0 && existsSync(may)) process.exit(1); }, 20);
-console.log("ready");
+console.log("ready " + process.pid);
 `;
 const program = fileURLToPath(new URL("./interrupted-update.ts", import.meta.url));
 let folder: string;
@@ -37,12 +37,16 @@ beforeEach(async () => {
   child = spawn(process.execPath, words, { detached: true, stdio: ["ignore", "pipe", "inherit"] });
   said = "";
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (said += text));
-  await until(() => said.includes("ready"));
+  await until(() => /ready \d+\n/.test(said));
 });
 afterEach(async () => {
-  // Ends the engine of a test that failed.
-  await writeFile(join(folder, "may"), "");
   if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+  // The engine too, of a test that failed or that killed its parent. It has a group of its own.
+  try {
+    process.kill(Number(/ready (\d+)/.exec(said)?.[1]), "SIGKILL");
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== "ESRCH") throw thrown;
+  }
   await rm(folder, { recursive: true, force: true });
 });
 
