@@ -53,7 +53,14 @@ export const buildRoute: InstallRoute = {
  */
 async function withoutTypeScript(host: string): Promise<void> {
   await rename(host, `${host}.bin`);
-  await writeFile(host, '#!/bin/sh\nexec "$(readlink -f "$0").bin" -typescript=false "$@"\n', { mode: 0o755 });
+  const script = [
+    "#!/bin/sh",
+    "# A link to it has no such file beside it.",
+    'host="$0"',
+    '[ -x "$host.bin" ] || host="$(readlink -f "$0")"',
+    'exec "$host.bin" -typescript=false "$@"',
+  ];
+  await writeFile(host, `${script.join("\n")}\n`, { mode: 0o755 });
 }
 
 /** A Go that is new enough. */

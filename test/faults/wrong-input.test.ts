@@ -101,7 +101,7 @@ test("a port that another program has", async () => {
 test("no Python on PATH", async () => {
   const bin = join(stage.folder, "bin");
   await mkdir(bin);
-  for (const tool of ["node", "pulumi", "pulumi-language-nodejs", "npm", "sh", "env"]) {
+  for (const tool of ["node", "pulumi", "pulumi-language-nodejs", "npm", "sh", "env", "readlink"]) {
     const { stdout, exitCode } = await execa("which", [tool], { reject: false });
     if (exitCode === 0) await symlink(stdout, join(bin, tool));
   }
