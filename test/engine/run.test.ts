@@ -138,27 +138,16 @@ test("killed, torn, stopped and orphaned on its way, a run ends with what the un
 
 test("a second trainer of the same run ends by itself", async () => {
   const directory = paths("tiny-1").directory;
-  const holder = execa(
-    stage.python,
-    [`${directory}/trainer/train.py`, "--run-directory", directory, "--attempt", "8"],
-    {
+  const trainer = (attempt: number) =>
+    execa(stage.python, [`${directory}/trainer/train.py`, "--run-directory", directory, "--attempt", String(attempt)], {
       env: childEnvironment({ TUNEUP_PARENT_PID: String(process.pid) }),
       extendEnv: false,
       reject: false,
       detached: true,
-    },
-  );
+    });
+  const holder = trainer(8);
   await until(() => isLocked(paths("tiny-1").trainerLock));
-  const second = await execa(
-    stage.python,
-    [`${directory}/trainer/train.py`, "--run-directory", directory, "--attempt", "9"],
-    {
-      env: childEnvironment({ TUNEUP_PARENT_PID: String(process.pid) }),
-      extendEnv: false,
-      reject: false,
-      detached: true,
-    },
-  );
+  const second = await trainer(9);
   expect(second.exitCode).toBe(76);
   holder.kill("SIGTERM");
   // It was still loading: there was nothing to save.
