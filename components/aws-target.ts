@@ -2,10 +2,10 @@ import {
   all,
   ComponentResource,
   type ComponentResourceOptions,
+  isDryRun,
   output,
   type Output,
   RunError,
-  isDryRun,
 } from "../provider/pulumi.ts";
 import { Provider } from "@pulumi/aws/provider.js";
 import { type AwsConfig, awsConfig, zoneOf } from "../recipe/aws/config.ts";

@@ -2,10 +2,10 @@ import {
   all,
   type ComponentResourceOptions,
   ComponentResource,
+  isDryRun,
   output,
   type Output,
   type Resource,
-  isDryRun,
 } from "../provider/pulumi.ts";
 import { Namespace } from "@pulumi/kubernetes/core/v1/namespace.js";
 import { PersistentVolumeClaim } from "@pulumi/kubernetes/core/v1/persistentVolumeClaim.js";

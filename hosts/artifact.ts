@@ -43,6 +43,7 @@ export async function bringArtifact(
     await host.fetch({ here: folder, there, files: manifest.files }, options);
     const damage = await damageHere(manifest, folder, home);
     if (damage !== undefined) throw notWhole(folder, damage);
+    // As in agent/runs/declare.ts: not at the provider's start.
     const { toYaml } = await import("../agent/runs/to-yaml.ts");
     await writeAtomically(`${folder}/train.yaml`, toYaml(spec.arguments));
     await writeJson(manifestIn(folder), manifest);

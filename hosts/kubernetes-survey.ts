@@ -2,6 +2,7 @@ import type { V1Node, V1PersistentVolumeClaim, V1Taint } from "@kubernetes/clien
 import { Fault, type FaultFacts } from "../recipe/fault.ts";
 import type { KubernetesHostSpec, Toleration } from "../recipe/host.ts";
 import { amountOf } from "../recipe/kubernetes/config.ts";
+import { scaledObjects } from "../recipe/kubernetes/keda.ts";
 import type { CommandInput, CommandOutput } from "../recipe/protocol.ts";
 import type { Cluster } from "./kubernetes-cluster.ts";
 import { unlessForbidden } from "./kubernetes-faults.ts";
@@ -56,8 +57,6 @@ const trainerMissing = {
   message: "several machines train together by Kubeflow Trainer, which the cluster does not have (no kind TrainJob).",
   next: `Install it: kubectl apply --server-side -k "${trainerManifests}"`,
 };
-
-const scaledObjects = { group: "keda.sh", version: "v1alpha1", plural: "scaledobjects" } as const;
 
 const kedaMissing = {
   code: "keda-missing",

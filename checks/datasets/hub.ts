@@ -58,6 +58,7 @@ async function resolveAt(
   const listing = await (source === "huggingface" ? huggingFace : modelScope)(hub, options);
   const { readme } = listing;
   const card = readme === undefined ? "" : await (await ask(source, hub, readme.url, options)).text();
+  // It brings yaml, and the provider, which loads this file at its start, asks a hub but rarely.
   const { selectFiles } = await import("./hub-files.ts");
   return { source, revision: listing.revision, files: selectFiles(listing.files, hub, card) };
 }

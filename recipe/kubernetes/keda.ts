@@ -3,8 +3,9 @@ import { endpointName } from "./labels.ts";
 import { isScaled, metadataOf, scaleDownSeconds, waitingMetric } from "./endpoint.ts";
 import { gatewayPort } from "./pod.ts";
 
-/** KEDA's kinds. They are read from its CRDs, version 2.21.0. */
-const apiVersion = "keda.sh/v1alpha1";
+/** KEDA's kind as the API server lists it. What is written below is read from its CRDs, version 2.21.0. */
+export const scaledObjects = { group: "keda.sh", version: "v1alpha1", plural: "scaledobjects" } as const;
+const apiVersion = `${scaledObjects.group}/${scaledObjects.version}`;
 
 /** Does KEDA decide how many Pods serve? */
 export function isScaledByKeda(config: KubernetesConfig): boolean {
@@ -30,10 +31,11 @@ export function queueAuthentication(experiment: string, config: KubernetesConfig
 export function queueScaler(experiment: string, config: KubernetesConfig, tls: boolean) {
   const { replicas, maxReplicas = replicas, waitingRequests } = config.endpoint;
   const name = endpointName(experiment);
+  const metadata = namedAfter(experiment, config);
   return {
     apiVersion,
     kind: "ScaledObject",
-    metadata: namedAfter(experiment, config),
+    metadata,
     spec: {
       scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name },
       minReplicaCount: replicas,
@@ -57,7 +59,7 @@ export function queueScaler(experiment: string, config: KubernetesConfig, tls: b
             authMode: "bearer",
             ...(tls ? { unsafeSsl: "true" } : {}),
           },
-          authenticationRef: { name: namedAfter(experiment, config).name },
+          authenticationRef: { name: metadata.name },
         },
       ],
     },
