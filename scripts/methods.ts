@@ -90,9 +90,9 @@ if (unknown.length > 0) {
   console.error(`There is no method ${unknown.join(", ")}. Methods: ${Object.keys(methods).join(", ")}.`);
   process.exit(1);
 }
-// Ctrl-C ends the command that runs, which the terminal tells itself. What it made is taken down all the same, and no other method begun.
+// Ctrl-C ends the command that runs, which the terminal tells itself; npm tells us a second time. What it made is taken down all the same, and no other method begun.
 const interrupt = new AbortController();
-process.once("SIGINT", () => interrupt.abort());
+process.on("SIGINT", () => interrupt.abort());
 console.log(`${"method".padEnd(8)}${"up to answers".padEnd(16)}${"last loss".padEnd(12)}${question}`);
 for (const method of wanted.length > 0 ? wanted : Object.keys(methods)) {
   if (interrupt.signal.aborted) break;
