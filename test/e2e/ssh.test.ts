@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { execa } from "execa";
 import { expect, it } from "vitest";
+import { until } from "../agent/runs/harness.ts";
 import { commandsIn, type Commands } from "../fixtures/tuneup.ts";
 import { makeTestHome, type TestHome } from "../fixtures/home.ts";
 import { makeTestProject, type TestProject } from "../fixtures/project.ts";
@@ -70,7 +71,8 @@ it("a second up changes nothing, and so does plain pulumi", async () => {
 it("down leaves the data directory and nothing that runs", async () => {
   const down = await run.tuneup("down", experiment, "--yes");
   expect(down.exitCode, down.all).toBe(0);
-  expect(await rig.processes()).toEqual([]);
+  // The host's sshd notices a moment after the command has ended that its connection is closed.
+  await until(async () => (await rig.processes()).length === 0);
   expect(await rig.listening()).toEqual([]);
   expect(await rig.clients()).toEqual([]);
   expect(await rig.ssh("ls -A; ls -A /tmp")).toBe(".local");
