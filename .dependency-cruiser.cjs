@@ -24,6 +24,12 @@ module.exports = {
     // agent: its locks, atomic files and process checks; what it does on a host is reached through hosts.
     only("cli", "recipe", "hosts", "scripts", "agent", "checks"),
     only("scripts", "recipe", "cli", "agent", "checks"),
+    {
+      name: "cli-takes-the-automation-api-from-automation.ts",
+      severity: "error",
+      from: { path: "^cli/", pathNot: "^cli/automation\\.ts$" },
+      to: { path: "@pulumi/pulumi/automation/index" },
+    },
   ],
   options: {
     doNotFollow: { path: "node_modules" },

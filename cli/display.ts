@@ -1,5 +1,5 @@
 import { stripVTControlCharacters, styleText } from "node:util";
-import type { EngineEvent } from "@pulumi/pulumi/automation/index.js";
+import type { EngineEvent } from "./automation.ts";
 import { durationText } from "./language/duration.ts";
 import { say, type TextKey } from "./language/say.ts";
 import { cutColumns, padColumns } from "./language/width.ts";

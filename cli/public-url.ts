@@ -1,4 +1,4 @@
-import { LocalWorkspace, StackNotFoundError } from "@pulumi/pulumi/automation/index.js";
+import { LocalWorkspace, StackNotFoundError } from "./automation.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { projectFolder } from "./project.ts";
 import { pulumiOfOwnGroup } from "./pulumi-command.ts";

@@ -1,5 +1,5 @@
 import * as errors from "@pulumi/pulumi/automation/errors.js";
-import { PulumiCommand } from "@pulumi/pulumi/automation/index.js";
+import { PulumiCommand } from "./automation.ts";
 import { execa } from "execa";
 import { endingSignals } from "./interrupt.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { homedir, hostname } from "node:os";
-import type { Stack } from "@pulumi/pulumi/automation/index.js";
+import type { Stack } from "./automation.ts";
 import { z } from "zod";
 import { isAlive } from "../agent/processes.ts";
 import { Fault } from "../recipe/fault.ts";

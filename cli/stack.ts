@@ -1,4 +1,4 @@
-import { LocalWorkspace, type Stack, StackAlreadyExistsError } from "@pulumi/pulumi/automation/index.js";
+import { LocalWorkspace, type Stack, StackAlreadyExistsError } from "./automation.ts";
 import { hostSpecFor, projectFolder, stackFile } from "./project.ts";
 import { pulumiOfOwnGroup } from "./pulumi-command.ts";
 import type { HostSpec } from "../recipe/host.ts";

@@ -1,4 +1,4 @@
-import { CommandError, ConcurrentUpdateError, type EngineEvent } from "@pulumi/pulumi/automation/index.js";
+import { CommandError, ConcurrentUpdateError, type EngineEvent } from "./automation.ts";
 import { refusalFault } from "../recipe/aws/refusals.ts";
 import { Fault } from "../recipe/fault.ts";
 import type { Display } from "./display.ts";
