@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { AwsHost } from "../../hosts/aws.ts";
 import type { Host } from "../../hosts/host.ts";
 import { asFault, Fault, type FaultFacts } from "../../recipe/fault.ts";
+import { homeOf } from "../../recipe/home.ts";
 import type { HostSpec } from "../../recipe/host.ts";
 import type { EndpointFacts } from "../../recipe/protocol.ts";
 import type { RunStatus } from "../../recipe/lifecycle.ts";
@@ -28,6 +29,8 @@ interface Row {
   readonly host: string;
   readonly run: RunStatus | null;
   readonly endpoint: ({ readonly url: string } & Pick<EndpointFacts["status"], "state" | "models" | "detail">) | null;
+  /** False where its host can't be asked, which is no fault: the experiment is not up. */
+  readonly asked?: false;
   /** Why its host could not be asked. */
   readonly fault?: FaultFacts;
 }
@@ -47,7 +50,10 @@ async function status(experiment: string | undefined, { json = false }: { json?:
   }
 }
 
-/** Of many experiments one whose machine is off hides none of the others. */
+/**
+ * Of many experiments one whose machine is off hides none of the others. One that is not up is no failure, though its host can't be
+ * asked: whoever has no account at AWS and no cluster is not told of it for each experiment that ships with the project.
+ */
 async function rowOrFault(experiment: string, opened: Host[]): Promise<Row> {
   try {
     return await rowOf(experiment, opened);
@@ -56,8 +62,10 @@ async function rowOrFault(experiment: string, opened: Host[]): Promise<Row> {
     const spec = await hostSpecFor(experiment);
     const fault = asFault(thrown);
     if (spec.kind === "local" || fault.blame === "bug") throw thrown;
-    const host = nameOfHost(spec);
-    return { experiment, host, run: null, endpoint: null, fault: fault.toFacts() };
+    const row = { experiment, host: nameOfHost(spec), run: null, endpoint: null };
+    const { hasNoResources } = await import("../toolchain/backend.ts");
+    const idle = await hasNoResources(experiment, homeOf(process.env), process.env);
+    return idle ? { ...row, asked: false as const } : { ...row, fault: fault.toFacts() };
   }
 }
 
@@ -109,8 +117,9 @@ function publishedLines({ published }: RunStatus): string[] {
   return [complete === true ? say("status.s3.complete", { address }) : there, ...told];
 }
 
-function textOf({ experiment, host, run, endpoint, fault }: Row): string {
+function textOf({ experiment, host, run, endpoint, asked, fault }: Row): string {
   const lines = [host === "this machine" ? experiment : say("status.on", { experiment, host })];
+  if (asked === false) return [...lines, `  ${say("status.idle", { experiment })}`].join("\n");
   if (fault !== undefined) return [...lines, `  ${faultText(new Fault(fault), languageOf(process.env))}`].join("\n");
   const [ofRun, ofEndpoint] = [padColumns(say("status.run"), 8), padColumns(say("status.endpoint"), 8)];
   if (run === null) lines.push(`  ${ofRun}  ${say("status.run.none", { experiment })}`);

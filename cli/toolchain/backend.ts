@@ -98,3 +98,18 @@ async function hasStacks(home: string): Promise<boolean> {
   );
   return entries.some((entry) => entry.isFile() && entry.name.endsWith(".json"));
 }
+
+/**
+ * Is it certain that the state names no resource of this stack, since it was never up or is down again? Asks files alone, so it is
+ * never certain with another backend than ours.
+ */
+export async function hasNoResources(stack: string, home: string, environment: Environment): Promise<boolean> {
+  if ((await backendOf(home, environment)).kind !== "ours") return false;
+  try {
+    const text = await readFile(`${home}/state/.pulumi/stacks/tuneup/${stack}.json`, "utf8");
+    const state = JSON.parse(text) as { checkpoint?: { latest?: { resources?: unknown[] } | null } };
+    return state.checkpoint !== undefined && (state.checkpoint.latest?.resources ?? []).length === 0;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === "ENOENT";
+  }
+}

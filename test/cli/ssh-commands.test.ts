@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { appendFile, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
@@ -58,8 +58,22 @@ it("status asks the machine itself", async () => {
   expect(all).toMatch(/^far {2}on my-gpu\n.*npx tuneup up far/);
 });
 
+it("status of all says of a machine that can't be reached no more than that nothing of it is up", async () => {
+  await ssh.refuse(unresolved);
+  const { stdout, exitCode } = await run.tuneup("status", "--json");
+  expect(exitCode).toBe(0);
+  const rows = JSON.parse(stdout) as { experiment: string }[];
+  const far = { experiment: "far", host: "my-gpu", run: null, endpoint: null, asked: false };
+  expect(rows.find(({ experiment }) => experiment === "far")).toEqual(far);
+  expect((await run.tuneup("status")).stdout).toContain("far  on my-gpu\n  not up: npx tuneup up far");
+});
+
 it("status of one says in a sentence that its machine can't be reached; of all, it hides none of the others", async () => {
   await ssh.refuse(unresolved);
+  const stacks = join(home.home, "state/.pulumi/stacks/tuneup");
+  await mkdir(stacks, { recursive: true, mode: 0o700 });
+  const checkpoint = { latest: { resources: [{ type: "pulumi:pulumi:Stack" }] } };
+  await writeFile(join(stacks, "far.json"), JSON.stringify({ version: 3, checkpoint }));
   const one = await run.tuneup("status", "far");
   expect(one.exitCode).toBe(1);
   expect(one.all).toMatch(/my-gpu can't be reached: .*Name or service not known\. compute\.host takes any name/);
@@ -70,6 +84,7 @@ it("status of one says in a sentence that its machine can't be reached; of all, 
   expect(row("far")).toMatchObject({ host: "my-gpu", fault: { code: "ssh-unreachable" } });
   expect(row("local")).toMatchObject({ host: "this machine" });
   expect(row("local")).not.toHaveProperty("fault");
+  await rm(join(stacks, "far.json"));
 });
 
 it("what is not there is said with its machine", async () => {
