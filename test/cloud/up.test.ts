@@ -1,5 +1,8 @@
 import { readFile } from "node:fs/promises";
+import { execa } from "execa";
 import { expect, test } from "vitest";
+import { until } from "../agent/runs/harness.ts";
+import { processes } from "../faults/processes.ts";
 import { needsRoot } from "../faults/ssh/needs-root.ts";
 import { expectNoStepLost, expectSentence, expectSound } from "../faults/soundness.ts";
 import { freezeTrainer, reportsOf } from "../faults/stage.ts";
@@ -63,6 +66,16 @@ test("plain pulumi has nothing to change either, and the machine has no way in",
   expect(instance?.MetadataOptions).toMatchObject({ HttpTokens: "required", HttpPutResponseHopLimit: 1 });
 });
 
+test("chat asks it through Systems Manager, and leaves no session", async () => {
+  const words = [`${stage.folder}/cli/main.ts`, "chat", name];
+  const options = { cwd: stage.folder, env: stage.environment, extendEnv: false, all: true, reject: false } as const;
+  const { all, stdout, exitCode } = await execa(process.execPath, words, { ...options, input: "Who are you?\n" });
+  expect(exitCode, all).toBe(0);
+  expect(stdout.trim()).not.toBe("");
+  const id = await machineId();
+  expect((await processes()).filter(({ words }) => words.includes(`--target ${id}`))).toEqual([]);
+});
+
 test("down leaves the volume with the run, and nothing else that is billed", async () => {
   const down = await stage.tuneup("down", name, "--yes");
   expect(down.code, down.said).toBe(0);
@@ -95,7 +108,23 @@ test("another instance type makes another machine with the same volume", async (
   expect(up.said).toMatch(/Who are you\?/);
 });
 
+test("a machine without a network, and with nothing of ours alive, ends itself at the end of its lease", async () => {
+  const machine = stage.cloud.machines.get(await machineId());
+  const alive = async () => (await machine?.inside(["bash", "-c", "pgrep -u ubuntu || true"])) !== "";
+  expect(await alive()).toBe(true);
+  await machine?.inside(["bash", "-c", "kill -KILL -1"], "user");
+  await until(async () => !(await alive()));
+  await machine?.inside(["ip", "link", "set", "eth0", "down"]);
+  await stage.cloud.later(1);
+  expect(await stage.cloud.alive()).toHaveLength(1);
+  await machine?.later(5 * 3600);
+  await until(async () => (await stage.cloud.alive()).length === 0);
+  expect((await left(stage.cloud)).schedules).toHaveLength(1);
+});
+
 test("a machine that hangs is gone at the end of its lease, by the schedule outside", async () => {
+  const up = await stage.tuneup("up", name);
+  expect(up.code, up.said).toBe(0);
   // None of its own timers runs any more.
   await stage.cloud.machines.get(await machineId())?.inside(["bash", "-c", "rm /run/timers-*"]);
   await stage.cloud.later(1);
