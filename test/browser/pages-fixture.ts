@@ -92,7 +92,7 @@ export async function openPage(
     ...contextOptions,
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(60_000);
   const faults: string[] = [];
   const foreign: string[] = [];
   page.on("console", (message) => {
