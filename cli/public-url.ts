@@ -15,12 +15,12 @@ export function asksForPublicChat({ target, aws }: Readonly<Record<string, unkno
  * Pulumi says.
  */
 export async function publicUrlOf(experiment: string): Promise<string | undefined> {
-  const { variables } = await preparePulumi(interruptSignal());
+  const { tool, variables } = await preparePulumi(interruptSignal());
   Object.assign(process.env, variables);
   try {
     const place = { stackName: experiment, workDir: projectFolder };
-    const stack = await LocalWorkspace.selectStack(place, { pulumiCommand: await pulumiOfOwnGroup() });
-    return publicUrlIn(await stack.outputs());
+    const stack = await LocalWorkspace.selectStack(place, { pulumiCommand: pulumiOfOwnGroup(tool) });
+    return publicUrlIn({ publicUrl: (await stack.outputs())["publicUrl"]?.value });
   } catch (thrown) {
     if (thrown instanceof StackNotFoundError) return undefined;
     throw told(thrown);
@@ -28,7 +28,7 @@ export async function publicUrlOf(experiment: string): Promise<string | undefine
 }
 
 /** The same in outputs that are at hand. */
-export function publicUrlIn(outputs: Readonly<Record<string, { readonly value: unknown }>>): string | undefined {
-  const url = outputs["publicUrl"]?.value;
+export function publicUrlIn(outputs: Readonly<Record<string, unknown>>): string | undefined {
+  const url = outputs["publicUrl"];
   return typeof url === "string" ? url : undefined;
 }

@@ -1,7 +1,9 @@
 import * as errors from "@pulumi/pulumi/automation/errors.js";
-import { PulumiCommand } from "./automation.ts";
 import { execa } from "execa";
+import { parse } from "semver";
+import { PulumiCommand } from "./automation.ts";
 import { endingSignals } from "./interrupt.ts";
+import type { PulumiTool } from "./toolchain/route.ts";
 
 /** What a command printed and how it ended, as the Automation API hands it around. */
 interface Result {
@@ -28,14 +30,18 @@ type Run = (
 const { createCommandError } = errors as unknown as { readonly createCommandError: (result: Result) => Error };
 
 /**
- * The Pulumi CLI on PATH for the Automation API, in a process group of its own: a terminal's Ctrl-C then reaches us alone, like a
+ * A Pulumi CLI for the Automation API, in a process group of its own: a terminal's Ctrl-C then reaches us alone, like a
  * signal to our pid, and the engine is told of each once. Told twice of one it would give up in the middle of an operation.
  */
-export async function pulumiOfOwnGroup(): Promise<PulumiCommand> {
-  const pulumi = await PulumiCommand.get();
+export function pulumiOfOwnGroup({ command, version }: Pick<PulumiTool, "command" | "version">): PulumiCommand {
   const run: Run = (words, folder, variables, ...listeners) =>
-    runToEnd(pulumi.command, [...words, "--non-interactive"], folder, variables, ...listeners);
-  return Object.assign(pulumi, { run });
+    runToEnd(command, [...words, "--non-interactive"], folder, variables, ...listeners);
+  // The API's own way to one asks the CLI for its version again.
+  return Object.assign(Object.create(PulumiCommand.prototype) as PulumiCommand, {
+    command,
+    version: parse(version),
+    run,
+  });
 }
 
 /** Runs one command to its end. The first of our signals reaches it by `signal` if there is one, every other as it comes. */

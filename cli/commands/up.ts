@@ -3,9 +3,11 @@ import type { Command } from "commander";
 import type { Host } from "../../hosts/host.ts";
 import type { CommandOutput, EndpointFacts } from "../../recipe/protocol.ts";
 import { Fault } from "../../recipe/fault.ts";
+import type { EngineEvent } from "../automation.ts";
 import { say } from "../language/say.ts";
 import { padColumns } from "../language/width.ts";
 import { defaultExperiment } from "../project.ts";
+import type { UpdateOutcome } from "../update-outcome.ts";
 
 /** `tuneup up`: everything from the Pulumi CLI to the first answer. */
 export function register(program: Command): void {
@@ -23,6 +25,7 @@ export async function up(experiment: string): Promise<void> {
   const { Display } = await import("../display.ts");
   const { openStack } = await import("../stack.ts");
   const { cancelled, withDisplay } = await import("../update.ts");
+  const { UpdateOutcome } = await import("../update-outcome.ts");
   const { onHost } = await import("../project.ts");
   const { interruptSignal } = await import("../interrupt.ts");
   const { durationText } = await import("../language/duration.ts");
@@ -35,26 +38,32 @@ export async function up(experiment: string): Promise<void> {
   const stack = await openStack(experiment, "up", (line) => display.say(line), signal);
   const ready = say("up.ready", { time: durationText(performance.now() - startedAt) });
   display.say(`${styleText("green", "✓")} ${padColumns(say("step.tools"), 13)} ${ready}`);
-  const { outputs, summary } = await withDisplay(
-    (options) => stack.up({ refresh: true, ...policies, ...options }),
+  const outcome = new UpdateOutcome();
+  await withDisplay(
+    ({ onEvent, ...options }) => {
+      const take = (event: EngineEvent): void => {
+        outcome.take(event);
+        onEvent(event);
+      };
+      return stack.up({ refresh: true, ...policies, ...options, onEvent: take });
+    },
     display,
     say("up.interrupting"),
     signal,
   );
-  const changed = Object.keys(summary.resourceChanges ?? {}).some((operation) => operation !== "same");
-  await onHost(experiment, (host) => close(experiment, host, { outputs, changed }, signal)).catch((thrown: unknown) => {
+  await onHost(experiment, (host) => close(experiment, host, outcome, signal)).catch((thrown: unknown) => {
     throw signal.aborted ? cancelled() : thrown;
   });
   process.stdout.write(`\n${say("up.done", { time: durationText(performance.now() - startedAt) })}\n`);
 }
 
-interface Update {
-  readonly outputs: Readonly<Record<string, { readonly value: unknown }>>;
-  readonly changed: boolean;
-}
-
 /** The closing page: both models' answers where something is new, where everything is, what to type next. */
-async function close(experiment: string, host: Host, { outputs, changed }: Update, signal: AbortSignal): Promise<void> {
+async function close(
+  experiment: string,
+  host: Host,
+  { outputs, changed }: UpdateOutcome,
+  signal: AbortSignal,
+): Promise<void> {
   const { reachEndpoint } = await import("../reach-endpoint.ts");
   const { publicUrlIn } = await import("../public-url.ts");
   // A machine that has ended is none to be asked, and no other is made for that.
@@ -62,7 +71,7 @@ async function close(experiment: string, host: Host, { outputs, changed }: Updat
   const usage = isThere ? host.run("usage", { experiment }, { signal }) : Promise.resolve(undefined);
   // What fails first is told; this one is asked meanwhile.
   usage.catch(() => undefined);
-  const artifact = outputs["artifact"]?.value as string | undefined;
+  const artifact = outputs["artifact"] as string | undefined;
   if (artifact === undefined) {
     process.stdout.write(`\n${say("up.declared", { experiment })}\n`);
   } else if (outputs["url"] === undefined) {

@@ -1,3 +1,5 @@
+import { coerce, gte } from "semver";
+
 /** The Pulumi CLI that we install: the version of tools/pulumi/go.mod (a test compares them), the newest that all was tried with. */
 export const pulumiVersion = "3.259.0";
 
@@ -9,17 +11,6 @@ export const goMinimum = "1.25.0";
 
 /** Is `version` (`v3.259.0`, `go1.26.8`, `3.300.0-alpha.1`) `minimum` or newer? False where it is no version. */
 export function isAtLeast(version: string, minimum: string): boolean {
-  const ours = numbersOf(version);
-  const least = numbersOf(minimum);
-  if (ours === undefined || least === undefined) return false;
-  for (const [index, part] of least.entries()) {
-    const difference = (ours[index] ?? 0) - part;
-    if (difference !== 0) return difference > 0;
-  }
-  return true;
-}
-
-function numbersOf(version: string): number[] | undefined {
-  const found = /(\d+)\.(\d+)(?:\.(\d+))?/.exec(version);
-  return found?.slice(1).map((part: string | undefined) => Number(part ?? 0));
+  const ours = coerce(version);
+  return ours !== null && gte(ours, minimum);
 }

@@ -33,7 +33,7 @@ it("only an experiment whose file asks for one has its stack asked", () => {
 });
 
 it("outputs without one have none", () => {
-  expect(publicUrlIn({ publicUrl: { value: facts.publicUrl } })).toBe(facts.publicUrl);
-  expect(publicUrlIn({ url: { value: facts.url } })).toBeUndefined();
-  expect(publicUrlIn({ publicUrl: { value: undefined } })).toBeUndefined();
+  expect(publicUrlIn({ publicUrl: facts.publicUrl })).toBe(facts.publicUrl);
+  expect(publicUrlIn({ url: facts.url })).toBeUndefined();
+  expect(publicUrlIn({ publicUrl: undefined })).toBeUndefined();
 });

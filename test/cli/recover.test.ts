@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { removeTornFiles } from "../../cli/recover.ts";
+import { recover, removeTornFiles } from "../../cli/recover.ts";
 
 let folder: string;
 
@@ -37,4 +37,41 @@ test("nothing is touched while a living pulumi holds the stack", async () => {
   await writeFile(torn, "");
   await removeTornFiles("a", () => undefined);
   expect(existsSync(torn)).toBe(true);
+});
+
+/** A stack whose CLI must not be asked for its state, or that exports this. */
+function stackThat(done: string[], exported?: object) {
+  return {
+    name: "a",
+    cancel: () => Promise.resolve(),
+    exportStack: () => {
+      done.push("exported");
+      return Promise.resolve({ version: 3, deployment: exported });
+    },
+    refresh: () => {
+      done.push("cleared");
+      return Promise.resolve({ stdout: "", stderr: "", summary: {} as never });
+    },
+  };
+}
+
+const cutOff = {
+  pending_operations: [{ type: "creating", resource: { urn: "urn:pulumi:a::tuneup::tuneup-host:index:SftJob::a" } }],
+};
+
+test("what an update was cut off at is read from the state's file, and from the CLI where the file is none", async () => {
+  const file = join(folder, ".pulumi/stacks/tuneup/a.json");
+  const said: string[] = [];
+  const say = (line: string): void => void said.push(line);
+  const cleared = "Clearing what the last update was cut off at: creating SftJob.";
+  const done: string[] = [];
+  await writeFile(file, JSON.stringify({ version: 3, checkpoint: { latest: cutOff } }));
+  await recover(stackThat(done), { say });
+  expect([done.splice(0), said.splice(0)]).toEqual([["cleared"], [cleared]]);
+
+  for (const text of ["", "{", JSON.stringify({ version: 3, checkpoint: { latest: null } })]) {
+    await writeFile(file, text);
+    await recover(stackThat(done, cutOff), { say });
+    expect([done.splice(0), said.splice(0)]).toEqual([["exported", "cleared"], [cleared]]);
+  }
 });
