@@ -39,11 +39,13 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const display = new Display();
   const open = () => openStack(experiment, "down", (line) => display.say(line), signal);
   const kept = spec.kind === "aws" ? await import("../kept-volume.ts") : undefined;
+  const spot = spec.kind === "aws" && spec.spot === true ? await import("../kept-bucket.ts") : undefined;
   await onHost(experiment, async (host) => {
     // That ends a machine that a killed `up` left, which has nothing that could be asked and would be waited for.
     const opened = kept === undefined ? undefined : await open();
     await kept?.requireSeen(host, { experiment, purge, discard });
-    const discarded = discard || (await requireSafe(host, { experiment, all: purge, signal })) === "discard";
+    const bucket = purge && spec.kind === "aws" ? await spot?.doomed(spec) : undefined;
+    const discarded = discard || (await requireSafe(host, { experiment, all: purge, bucket, signal })) === "discard";
     const stack = opened ?? (await open());
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
@@ -51,6 +53,8 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
     // The machine went with the rest: what it had lies on a volume that nobody can look into now.
     if (kept !== undefined && spec.kind === "aws") {
       process.stdout.write(`${await kept.settleVolume(spec, { purge, signal })}\n`);
+      const said = await spot?.settleBucket(spec, { purge, signal });
+      if (said !== undefined) process.stdout.write(`${said}\n`);
       return;
     }
     if (purge) {

@@ -9,6 +9,8 @@ export const tagNames = {
   leaseHours: "tuneup:lease-hours",
   /** On the volume alone: `data`. */
   volume: "tuneup:volume",
+  /** On the bucket alone: `runs`. */
+  bucket: "tuneup:bucket",
   /** On one rule of a group alone: that it is open to the internet on purpose. */
   open: "tuneup:open",
 } as const;
