@@ -43,6 +43,8 @@ export const resumePlan = z.object({
   told: z.array(z.object({ command: z.enum(replayed), input: z.record(z.string(), z.unknown()) })),
   /** Prepared data as it is, since it may have come from the machine of `up`: its folder in the data directory, and its files as objects by their sha256. */
   dataset: z.object({ folder: z.string(), files: z.array(fileDigest) }).optional(),
+  /** Variables that the machine was told with, those left out that may hold a password. Default: none. */
+  environment: z.record(z.string(), z.string()).optional(),
   /** Why the next machine can't go on by itself, as a clause. Default: it can. */
   cannot: z.string().optional(),
 });

@@ -3,6 +3,7 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
+import { travellingPart } from "../../recipe/child-environment.ts";
 import { layoutOf } from "../../recipe/layout.ts";
 import { datasetRecord } from "../../recipe/lifecycle.ts";
 import { type ResumePlan, resumePlace, resumePlaceFile } from "../../recipe/resume-plan.ts";
@@ -58,6 +59,7 @@ export async function publishPlan(dataDirectory: string, signal: AbortSignal): P
     node: { object: `node-${node}.gz`, sha256: node },
     told: inOrder([...all.values()].filter((one) => one.input["withSecret"] !== true)),
     ...(dataset === undefined ? {} : { dataset }),
+    environment: withoutPasswords(travellingPart(process.env)),
     ...cannotOf(all),
   };
   const body = Buffer.from(`${JSON.stringify(plan, null, 1)}\n`);
@@ -87,6 +89,11 @@ async function datasetOf(dataDirectory: string, kept: Kept | undefined): Promise
   const sha256 = createHash("sha256").update(own).digest("hex");
   const files = [...record.files, { path: completeFile, bytes: own.length, sha256 }];
   return { folder: path.slice(dataDirectory.length + 1), files };
+}
+
+/** Without addresses that name a user: a mirror that asks for a password is asked by the next `up` alone. */
+function withoutPasswords(environment: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).filter(([, value]) => !value.includes("@")));
 }
 
 function cannotOf(all: ReadonlyMap<string, Kept>): Pick<ResumePlan, "cannot"> {

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { asFault, Fault } from "../../recipe/fault.ts";
+import { travellingPart } from "../../recipe/child-environment.ts";
 import { commands } from "../../recipe/protocol.ts";
 import { type ResumePlan, resumePlan, resumePlace, resumePlaceFile, type Replayed } from "../../recipe/resume-plan.ts";
 import type { Context } from "../context.ts";
@@ -28,6 +29,7 @@ export async function resume(argv: readonly string[], replay: Replay): Promise<v
   if (dataDirectory === undefined || file === undefined) throw new Error("resume needs --data-directory and --plan.");
   try {
     const plan = resumePlan.parse(JSON.parse(await readFile(file, "utf8")));
+    Object.assign(process.env, travellingPart(plan.environment ?? {}));
     await resumeBy(plan, { dataDirectory, replay, pausesMs, say });
   } catch (thrown) {
     const fault = asFault(thrown);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { gunzipSync } from "node:zlib";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { publishPlan } from "../../../agent/resume/publish.ts";
 import { keepCommand } from "../../../agent/resume/record.ts";
 import { type Replay, resumeBy } from "../../../agent/resume/resume.ts";
@@ -107,6 +107,18 @@ describe("what a machine leaves", () => {
     for (const name of ["environment-ensure", "weights", "dataset-ensure", "run-declare"]) {
       expect(await readFile(`${data}/resume/told/${name}.json`, "utf8")).not.toMatch(/canary/i);
     }
+  });
+
+  it("has the mirrors that it was told with, but for those that ask for a password", async () => {
+    vi.stubEnv("TUNEUP_MIRRORS", "cn");
+    vi.stubEnv("UV_DEFAULT_INDEX", "https://me:canary@mirror.example/simple");
+    vi.stubEnv("TUNEUP_HOME", "/of/this/machine");
+    await publish();
+    const { environment = {} } = plan();
+    expect(environment["TUNEUP_MIRRORS"]).toBe("cn");
+    expect(environment).not.toHaveProperty("UV_DEFAULT_INDEX");
+    expect(environment).not.toHaveProperty("TUNEUP_HOME");
+    expect(JSON.stringify(plan())).not.toContain("canary");
   });
 
   it("is sent once, but for the plan", async () => {
