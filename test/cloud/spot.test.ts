@@ -43,7 +43,7 @@ async function scaling(action: string, parameters: Readonly<Record<string, strin
 async function call(service: string, method: string, path: string, body = ""): Promise<string> {
   const signer = new AwsV4Signer({
     ...{ method, url: moto.address + path, body, service, region, accessKeyId: "testing", secretAccessKey: "testing" },
-    headers: body === "" ? {} : { "content-type": "application/x-www-form-urlencoded" },
+    headers: { "content-type": service === "s3" ? "application/xml" : "application/x-www-form-urlencoded" },
   });
   const { url, headers } = await signer.sign();
   const answer = await fetch(url, { method, headers, ...(body === "" ? {} : { body }) });
