@@ -1,4 +1,4 @@
-import { type InvokeOptions, RunError } from "@pulumi/pulumi";
+import { type InvokeOptions, RunError } from "../provider/pulumi.ts";
 import { getCallerIdentity } from "@pulumi/aws/getCallerIdentity.js";
 import { getResources } from "@pulumi/aws/resourcegroupstaggingapi/getResources.js";
 import { bucketIn, bucketName } from "../recipe/aws/bucket.ts";

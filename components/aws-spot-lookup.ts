@@ -1,4 +1,4 @@
-import { type InvokeOptions, RunError } from "@pulumi/pulumi";
+import { type InvokeOptions, RunError } from "../provider/pulumi.ts";
 import { getAmiIds as getGroups } from "@pulumi/aws/autoscaling/getAmiIds.js";
 import { getGroup } from "@pulumi/aws/autoscaling/getGroup.js";
 import { getInstances } from "@pulumi/aws/ec2/getInstances.js";

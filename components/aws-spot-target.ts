@@ -1,4 +1,11 @@
-import { all, ComponentResource, type ComponentResourceOptions, output, type Output, runtime } from "@pulumi/pulumi";
+import {
+  all,
+  ComponentResource,
+  type ComponentResourceOptions,
+  output,
+  type Output,
+  isDryRun,
+} from "../provider/pulumi.ts";
 import { getInstances } from "@pulumi/aws/ec2/getInstances.js";
 import { leaseBegin, leaseEnd, leaseTags } from "../recipe/aws/lease.ts";
 import { resourceName } from "../recipe/aws/names.ts";
@@ -50,7 +57,7 @@ export class AwsSpotTarget extends ComponentResource implements Target {
     });
     const ready = [this.machine, lease.scheduleId, ...(bucket?.ready.map(({ urn }) => urn) ?? [])];
     // As AwsTarget: known at once in a preview.
-    this.host = runtime.isDryRun() ? output(host) : all(ready).apply(() => host);
+    this.host = isDryRun() ? output(host) : all(ready).apply(() => host);
     this.registerOutputs({ host: this.host, machine: this.machine });
   }
 

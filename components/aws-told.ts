@@ -1,4 +1,4 @@
-import { RunError } from "@pulumi/pulumi";
+import { RunError } from "../provider/pulumi.ts";
 import { refusalFault, refusalIn } from "../recipe/aws/refusals.ts";
 
 /** What AWS refused, in a sentence: an invoke's error is a stack of frames. */

@@ -1,4 +1,4 @@
-import { RunError } from "@pulumi/pulumi";
+import { RunError } from "../provider/pulumi.ts";
 import { Provider } from "@pulumi/aws/provider.js";
 import { awsConfig, zoneOf } from "../recipe/aws/config.ts";
 import { endsOf } from "../recipe/aws/ends.ts";
