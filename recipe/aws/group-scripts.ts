@@ -45,7 +45,7 @@ def signed(service, region, method, url, body=b"", kind=None):
         headers["content-type"] = kind
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\\n" for name in sorted(headers))
-    asked = "\\n".join([method, parts.path, "", lines, names, digest])
+    asked = "\\n".join([method, parts.path, parts.query, lines, names, digest])
     scope = f"{now[:8]}/{region}/{service}/aws4_request"
     text = "\\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(asked.encode()).hexdigest()])
     key = mac(mac(mac(mac(("AWS4" + role["SecretAccessKey"]).encode(), now[:8]), region), service), "aws4_request")
@@ -69,9 +69,20 @@ def leave(region, group):
 
 def fetch(region, bucket, key, file):
     url = f"{base('s3', region)}/{bucket}/{urllib.parse.quote(key, safe='/-_.~')}"
-    with signed("s3", region, "GET", url) as answer, open(file + ".part", "wb") as out:
-        shutil.copyfileobj(answer, out)
+    try:
+        with signed("s3", region, "GET", url) as answer, open(file + ".part", "wb") as out:
+            shutil.copyfileobj(answer, out)
+    except urllib.error.HTTPError as error:
+        # Who may list below a prefix alone is told 403 of what is not there.
+        if error.code != 403 or listed(region, bucket, key):
+            raise
+        sys.exit(4)
     os.replace(file + ".part", file)
+
+
+def listed(region, bucket, key):
+    query = "list-type=2&max-keys=1&prefix=" + urllib.parse.quote(key, safe="-_.~")
+    return b"<Key>" in signed("s3", region, "GET", f"{base('s3', region)}/{bucket}/?{query}").read()
 
 
 try:
