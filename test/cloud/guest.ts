@@ -33,8 +33,9 @@ start | restart)
     -*) ;;
     *)
       [ -n "$background" ] || { start "$unit" || exit; continue; }
-      touch "/run/activating-\${unit%.service}"
-      { start "$unit"; rm "/run/activating-\${unit%.service}"; } </dev/null >/dev/null 2>&1 &
+      mark=/run/activating-\${unit%.service}
+      touch "$mark"
+      { start "$unit"; rm "$mark"; } </dev/null >/dev/null 2>&1 &
       ;;
     esac
   done

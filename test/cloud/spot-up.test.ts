@@ -13,7 +13,8 @@ let stage: CloudStage;
 
 needsRoot(
   async () => {
-    stage = await openCloudStage();
+    // A machine that reaches some hub fetches its weights itself, also those in a bucket: what is pushed to it, no other can have.
+    stage = await openCloudStage(({ door }) => ({ HF_ENDPOINT: door.address }));
     await giveWeights("weights", "tiny");
     // A machine that takes another's place has nobody who pushes anything to it.
     const model = { source: "s3", id: "s3://weights/tiny" };
