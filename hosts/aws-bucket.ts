@@ -36,8 +36,7 @@ const atOnce = 16;
 
 /** Deletes a bucket with every version of everything in it. What is deleted already stays deleted if it is interrupted. Throws the Faults of the bucket. */
 export async function deleteBucket(name: string, region: string, signal: AbortSignal): Promise<void> {
-  const { AWS_REGION, AWS_DEFAULT_REGION, ...environment } = process.env;
-  const { endpoint } = s3AccessOf(environment);
+  const { endpoint } = s3AccessOf(process.env);
   const bucket = openBucket(name, async () => ({ ...(await ownKeys(region)), region, endpoint }), "artifacts");
   for (;;) {
     const query = { versions: "" };

@@ -86,7 +86,10 @@ async function passed(behind: string, asked: IncomingMessage, body: Buffer): Pro
     const { method, headers, url = "/" } = asked;
     request(new URL(url, behind), { method, headers }, resolve).once("error", reject).end(body);
   });
-  const { "content-type": type = "text/plain", connection, "transfer-encoding": how, ...headers } = answer.headers;
+  const { "content-type": type = "text/plain", ...headers } = answer.headers;
+  // These two are of one connection alone.
+  delete headers.connection;
+  delete headers["transfer-encoding"];
   return { status: answer.statusCode ?? 500, type, headers, body: await bodyOf(answer) };
 }
 
