@@ -48,11 +48,11 @@ export function unfitForSpot({ aws, compute, model }: Experiment): FaultFacts[] 
     faults.push({ code, property: "compute.offline", message: `must be false with aws.spot: ${why}.`, next });
   }
   if (model.source === "path") {
-    const next = "Put the weights into a bucket or on a hub (`model.source`), or take `aws.spot` out.";
+    const next = "Put the weights on a hub or into a bucket that everybody may read, or take `aws.spot` out.";
     faults.push({ code, property: "model.source", message: `must not be path with aws.spot: ${why}.`, next });
   }
   if (model.adapter !== undefined) {
-    const next = "Merge it into weights of a hub or a bucket, or take `aws.spot` out.";
+    const next = "Merge it into weights on a hub, or take `aws.spot` out.";
     faults.push({ code, property: "model.adapter", message: `must be left out with aws.spot: ${why}.`, next });
   }
   if (config.publicChat !== undefined) {

@@ -59,7 +59,7 @@ describe("readRunnableExperiment", () => {
     ],
     [
       { target: "aws", aws: { ...machine, spot: true }, model: { ...config.model, adapter: undefined } },
-      /^model.source: must not be path with aws.spot: .* Put the weights into a bucket or on a hub/,
+      /^model.source: must not be path with aws.spot: .* Put the weights on a hub or into a bucket that everybody may read/,
     ],
     [
       { target: "aws", aws: { ...machine, spot: true }, model: { ...fetched.model, adapter: "local-123456789abc" } },
