@@ -1,4 +1,4 @@
-import { type Bucket, element, openBucket, s3Fault } from "../agent/s3/bucket.ts";
+import { type Bucket, element, listObjects, openBucket, s3Fault } from "../agent/s3/bucket.ts";
 import { insistOn } from "../agent/s3/upload.ts";
 import { bucketIn } from "../recipe/aws/bucket.ts";
 import { ownTags, tagNames } from "../recipe/aws/tags.ts";
@@ -31,13 +31,18 @@ export async function stackBucket({ stack, region }: Place): Promise<string | un
   });
 }
 
+/** Names of the complete runs whose artifacts are in a stack's bucket. Throws the Faults of the bucket. */
+export async function runsInBucket(name: string, { stack, region }: Place, signal: AbortSignal): Promise<string[]> {
+  const objects = await listObjects(openOwn(name, region), `${stack}/runs/`, signal);
+  return objects.flatMap(({ key }) => /^[^/]+\/runs\/([^/]+)\/manifest\.json$/.exec(key)?.[1] ?? []);
+}
+
 /** So many versions are deleted at once. */
 const atOnce = 16;
 
 /** Deletes a bucket with every version of everything in it. What is deleted already stays deleted if it is interrupted. Throws the Faults of the bucket. */
 export async function deleteBucket(name: string, region: string, signal: AbortSignal): Promise<void> {
-  const { endpoint } = s3AccessOf(process.env);
-  const bucket = openBucket(name, async () => ({ ...(await ownKeys(region)), region, endpoint }), "artifacts");
+  const bucket = openOwn(name, region);
   for (;;) {
     const query = { versions: "" };
     const { answer, text } = await insistOn(bucket, ["GET", "", { signal, query }]);
@@ -68,6 +73,11 @@ async function remove(bucket: Bucket, { key, versionId }: Version, signal: Abort
   const query = versionId === undefined ? {} : { versionId };
   const { answer, text } = await insistOn(bucket, ["DELETE", key, { signal, query }]);
   if (!answer.ok && answer.status !== 404) throw s3Fault(bucket, answer.status, text);
+}
+
+function openOwn(name: string, region: string): Bucket {
+  const { endpoint } = s3AccessOf(process.env);
+  return openBucket(name, async () => ({ ...(await ownKeys(region)), region, endpoint }), "artifacts");
 }
 
 /** The user's own keys, by the SDK's standard chain: variables, a profile, SSO. */

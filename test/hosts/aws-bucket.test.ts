@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { settleBucket } from "../../cli/kept-bucket.ts";
+import { requireCopies, settleBucket } from "../../cli/kept-bucket.ts";
 import { deleteBucket, stackBucket } from "../../hosts/aws-bucket.ts";
 import { faultOf } from "./aws-stage.ts";
 
@@ -36,6 +36,7 @@ const server = createServer((request, response) => {
     requests.push(`${request.method ?? ""} ${key}`);
     const versions = buckets.get(name);
     if (versions === undefined) return response.writeHead(404).end("<Error><Code>NoSuchBucket</Code></Error>");
+    if (url.searchParams.has("list-type")) return response.end(contentsOf(versions, url.searchParams.get("prefix")));
     if (request.method === "GET") return response.end(listOf(versions.slice(0, 20)));
     if (refusal !== undefined) return response.writeHead(403).end(`<Error><Code>${refusal}</Code></Error>`);
     if (key === "") {
@@ -55,6 +56,11 @@ function listOf(versions: readonly Version[]): string {
     return `<${element}><Key>${key}</Key><VersionId>${id}</VersionId></${element}>`;
   });
   return `<ListVersionsResult>${items.join("")}</ListVersionsResult>`;
+}
+
+function contentsOf(versions: readonly Version[], prefix: string | null): string {
+  const items = versions.filter(({ key }) => key.startsWith(prefix ?? ""));
+  return `<ListBucketResult>${items.map(({ key }) => `<Contents><Key>${key}</Key></Contents>`).join("")}</ListBucketResult>`;
 }
 
 beforeEach(async () => {
@@ -115,6 +121,18 @@ it("is not chosen among several", async () => {
     code: "bucket-several",
     message:
       "There are 2 buckets with the tags of demo in us-east-1, and one stack has one: tuneup-demo-0, tuneup-demo-1.",
+  });
+});
+
+it("is not given up where it alone has what a complete run left, and no machine is there to ask", async () => {
+  const home = { home: "/nowhere", signal };
+  await requireCopies("tuneup-demo-1", place, home);
+  const keys = ["demo/runs/demo-1/manifest.json", "demo/runs/demo-2/owner.json", "demo/runs/machine/1/plan.json"];
+  buckets.get("tuneup-demo-1")?.push(...keys.map((key) => ({ key, id: "1" })));
+  expect(await faultOf(requireCopies("tuneup-demo-1", place, home))).toMatchObject({
+    code: "purge-unseen",
+    message:
+      "What demo-1 left lies in the bucket tuneup-demo-1 alone, and no machine of demo runs that could bring it here.",
   });
 });
 
