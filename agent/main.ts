@@ -1,35 +1,11 @@
+import { existsSync } from "node:fs";
 import { asFault, Fault } from "../recipe/fault.ts";
 import { type AgentMessage, type CommandName, commands } from "../recipe/protocol.ts";
-import type { Context, Handler } from "./context.ts";
+import { resumePlaceFile } from "../recipe/resume-plan.ts";
+import type { Context } from "./context.ts";
+import { handlers } from "./handlers.ts";
 import { readInput, readRemoteInput } from "./lifeline.ts";
-
-/** Loads only what a command needs: most of them run many times in a `pulumi preview`. */
-const handlers: { readonly [N in CommandName]: () => Promise<Handler<N>> } = {
-  preflight: async () => (await import("./preflight.ts")).preflight,
-  "environment-ensure": async () => (await import("./environment/commands.ts")).environmentEnsure,
-  "environment-read": async () => (await import("./environment/commands.ts")).environmentRead,
-  "weights-ensure": async () => (await import("./weights/commands.ts")).weightsEnsure,
-  "weights-read": async () => (await import("./weights/commands.ts")).weightsRead,
-  "weights-adopt": async () => (await import("./weights/adopt.ts")).weightsAdopt,
-  "dataset-ensure": async () => (await import("./datasets/commands.ts")).datasetEnsure,
-  "dataset-read": async () => (await import("./datasets/commands.ts")).datasetRead,
-  "dataset-sample": async () => (await import("./datasets/sample.ts")).datasetSampleCommand,
-  "run-declare": async () => (await import("./runs/commands.ts")).runDeclare,
-  "run-read": async () => (await import("./runs/commands.ts")).runRead,
-  "run-wait": async () => (await import("./runs/commands.ts")).runWait,
-  "run-stop": async () => (await import("./runs/commands.ts")).runStop,
-  "run-list": async () => (await import("./runs/commands.ts")).runList,
-  "run-curve": async () => (await import("./runs/commands.ts")).runCurve,
-  "endpoint-declare": async () => (await import("./endpoints/commands.ts")).endpointDeclare,
-  "endpoint-read": async () => (await import("./endpoints/commands.ts")).endpointRead,
-  "endpoint-wait": async () => (await import("./endpoints/commands.ts")).endpointWait,
-  "endpoint-delete": async () => (await import("./endpoints/commands.ts")).endpointDelete,
-  "endpoint-rotate-key": async () => (await import("./endpoints/commands.ts")).endpointRotateKey,
-  "files-state": async () => (await import("./transfer/commands.ts")).filesState,
-  usage: async () => (await import("./housekeeping.ts")).usage,
-  purge: async () => (await import("./housekeeping.ts")).purge,
-  logs: async () => (await import("./housekeeping.ts")).logs,
-};
+import type { Replay } from "./resume/resume.ts";
 
 function send(message: AgentMessage): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
@@ -54,7 +30,9 @@ async function runCommand(name: CommandName, isRemote: boolean): Promise<void> {
     const input = commands[name].input.parse(given);
     // One name, one schema, one handler: what the types can't say for a name that is only known at run time.
     const handler = (await handlers[name]()) as (input: unknown, context: Context) => Promise<unknown>;
-    const value = await handler(input, contextOf(abort.signal));
+    const context = contextOf(abort.signal);
+    const value = await handler(input, context);
+    await keepForNext(name, input, context);
     send({ type: "result", value });
   } catch (thrown) {
     const fault = abort.signal.aborted
@@ -69,6 +47,28 @@ async function runCommand(name: CommandName, isRemote: boolean): Promise<void> {
   }
 }
 
+/** On a machine that may be taken back the next one is told the same again. What the bucket refuses is said, and the command is done all the same. */
+async function keepForNext(name: CommandName, input: { readonly dataDirectory: string }, context: Context) {
+  if (!existsSync(resumePlaceFile(input.dataDirectory))) return;
+  const { keepCommand } = await import("./resume/record.ts");
+  if (!(await keepCommand(name, { ...input })) || !/^(run|endpoint)-declare$/.test(name)) return;
+  const { publishPlan } = await import("./resume/publish.ts");
+  await publishPlan(input.dataDirectory, context.signal).catch((thrown: unknown) => {
+    context.log(
+      "warning",
+      `If AWS takes this machine back, the next one can't go on by itself: ${asFault(thrown).sentence}`,
+    );
+  });
+}
+
+/** One word for all commands: `resume` does again what they did. */
+const replay: Replay = async (command, input, context) => {
+  const handler = (await handlers[command]()) as (input: unknown, context: Context) => Promise<unknown>;
+  await handler(input, context);
+  const { keepCommand } = await import("./resume/record.ts");
+  await keepCommand(command, input as { dataDirectory: string });
+};
+
 async function main([word, ...rest]: readonly string[]): Promise<void> {
   // Whatever it or its children make on the host (SQLite's locks, the trainer's output) is for its user alone.
   process.umask(0o077);
@@ -76,6 +76,7 @@ async function main([word, ...rest]: readonly string[]): Promise<void> {
   if (word === "supervise") return (await import("./runs/supervisor.ts")).supervise(rest);
   if (word === "work") return (await import("./runs/work.ts")).work(rest);
   if (word === "serve") return (await import("./endpoints/gateway.ts")).serve(rest);
+  if (word === "resume") return (await import("./resume/resume.ts")).resume(rest, replay);
   if (word === "receive") return (await import("./transfer/commands.ts")).receive();
   if (word === "send") return (await import("./transfer/commands.ts")).send();
   if (word !== undefined && word in commands) return runCommand(word as CommandName, rest.includes("--lifeline"));

@@ -16,6 +16,7 @@ import { adapterFaults, rewardFaults } from "./folders.ts";
 import { hostFaults } from "./host.ts";
 import { type HostFacts, hardwareOf } from "./hardware.ts";
 import { resourceFindings } from "./resources.ts";
+import { spotFindings } from "./spot.ts";
 
 /** What a check may look at beside the experiment's text. */
 export interface CheckContext {
@@ -71,6 +72,7 @@ export async function checkExperiment(experiment: Experiment, context: CheckCont
     ...(resourcesOnly ? [] : adapterFaults(model.adapter, target === "local" ? home : undefined).map(faultFinding)),
     ...rewardFaults(experiment, home).map(faultFinding),
     ...(resourcesOnly ? [] : await weightsOf(experiment, context)),
+    ...spotFindings(experiment),
     ...(resourcesOnly ? await stageFindings(experiment) : data === undefined ? [] : dataFindings(data, experiment)),
     ...(data === undefined ? [] : splitFindings(data)),
     ...(await resourceFindings(experiment, { home, host, data, hub: askHub ? { token: hubToken } : undefined })),

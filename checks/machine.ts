@@ -4,6 +4,7 @@ import {
   type Choice,
   chooseMachine,
   type MachineNeed,
+  spotTypes,
   type Unfit,
   volumeSizeGiB,
 } from "../recipe/aws/choose.ts";
@@ -53,12 +54,17 @@ export function planMachine(
     price:
       stated !== undefined
         ? { usd: stated, basis: "compute.pricePerHour" }
-        : type && { usd: type.usdPerHour, basis: priceBasis },
+        : type && { usd: config.spot ? dearest(spotTypes(choice, config)) : type.usdPerHour, basis: priceBasis },
     findings: [
       type === undefined ? noMachine(choice, need, config) : machineFits(choice, type, need, config),
       ...(stated === undefined ? regionFindings(config) : []),
     ],
   };
+}
+
+/** What AWS chooses among may cost that: estimates of money are no promise of a bargain. */
+function dearest(types: readonly InstanceType[]): number {
+  return Math.max(...types.map(({ usdPerHour }) => usdPerHour));
 }
 
 /** With the most memory on a card, of all that were looked at. */
@@ -135,7 +141,7 @@ export function billFindings(
   const volume = volumeFinding(config, bytes, sizeGiB);
   if (type === undefined || price === undefined) return [volume];
   const cost = costOf({
-    ...{ machineHour: price.usd, volumeGiB: sizeGiB, volumeType: config.volume.type },
+    ...{ machineHour: price.usd, volumeGiB: sizeGiB, volumeType: config.volume.type, spot: config.spot },
     ...networkOf(config),
   });
   const parts = Object.entries(cost.parts).map(([name, usd]) => `${name} ${usd.toFixed(2)}`);
@@ -150,7 +156,7 @@ export function billFindings(
   ];
 }
 
-function volumeFinding({ volume }: AwsConfig, bytes: number, sizeGiB: number): CheckFinding {
+function volumeFinding({ volume, spot }: AwsConfig, bytes: number, sizeGiB: number): CheckFinding {
   const figures = {
     figure: bytes,
     limit: sizeGiB * 2 ** 30,
@@ -159,7 +165,9 @@ function volumeFinding({ volume }: AwsConfig, bytes: number, sizeGiB: number): C
   } as const;
   const grows = `the data directory grows to ${gigabytes(bytes)}`;
   if (bytes <= sizeGiB * 2 ** 30) {
-    const message = `an encrypted ${volume.type} volume of ${sizeGiB} GiB is kept for it.`;
+    const message = spot
+      ? `an encrypted disk of ${sizeGiB} GiB goes with each machine; what a run leaves is kept in a bucket.`
+      : `an encrypted ${volume.type} volume of ${sizeGiB} GiB is kept for it.`;
     return { area: "disk", level: "ok", code: "aws-volume", ...figures, message };
   }
   const property = "aws.volume.sizeGiB";
@@ -169,7 +177,7 @@ function volumeFinding({ volume }: AwsConfig, bytes: number, sizeGiB: number): C
 }
 
 function leaseFindings(
-  { lease }: AwsConfig,
+  { lease, spot }: AwsConfig,
   billed: { readonly machine: number; readonly all: number; readonly ended: number; readonly kept: number },
   { time, atMost }: { readonly time: readonly CheckFinding[]; readonly atMost: boolean },
 ): CheckFinding[] {
@@ -179,7 +187,7 @@ function leaseFindings(
   const findings: CheckFinding[] = [
     {
       ...{ area: "price", level: "ok", code: "aws-lease", figure: cents(most), unit: "USD", basis: billBasis },
-      message: `${ends}, at ${most.toFixed(2)} USD at most; ${stays(billed)}`,
+      message: `${ends}, at ${most.toFixed(2)} USD at most; ${spot ? staysOfSpot(billed) : stays(billed)}`,
     },
   ];
   if (seconds === undefined) return findings;
@@ -201,6 +209,12 @@ function stays({ ended, kept }: { readonly ended: number; readonly kept: number 
   const volume = `its volume stays, at ${kept.toFixed(2)} USD a month.`;
   if (ended <= kept) return volume;
   return `its network stays until \`npx tuneup down\`, at ${(ended - kept).toFixed(2)} USD a month; ${volume}`;
+}
+
+function staysOfSpot({ ended }: { readonly ended: number }): string {
+  const bucket = "its bucket stays, which costs by what is in it.";
+  if (ended === 0) return bucket;
+  return `its network stays until \`npx tuneup down\`, at ${ended.toFixed(2)} USD a month; ${bucket}`;
 }
 
 function cents(usd: number): number {

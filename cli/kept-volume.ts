@@ -25,6 +25,11 @@ export async function requireSeen(host: Host, { experiment, purge, discard }: Do
   });
 }
 
+/** Has a stack a data volume? One of spot capacity has none, but for what it was before. */
+export async function hasVolume(place: AwsHostSpec): Promise<boolean> {
+  return (await dataVolume(awsCalls(place.region), place)) !== undefined;
+}
+
 /** What becomes of the volume. */
 interface Choice {
   readonly purge: boolean;

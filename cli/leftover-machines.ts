@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { awsCalls } from "../hosts/aws-clients.ts";
+import { deleteGroup } from "../hosts/aws-group.ts";
 import { awsTiming } from "../hosts/aws-timing.ts";
 import { endMachine, machineUnowned, type Recorded, unrecordedMachines } from "../hosts/aws-unrecorded.ts";
 import { tagNames } from "../recipe/aws/tags.ts";
@@ -10,6 +11,12 @@ import { say as sentence } from "./language/say.ts";
 export type Purpose = "up" | "down";
 
 const machineType = "aws:ec2/instance:Instance";
+const groupType = "aws:autoscaling/group:Group";
+
+/** A group has a list of tags, which say nothing here: it has its name from the stack. */
+const inputs = z.object({ tags: z.unknown().optional(), name: z.string().nullish() }).nullish();
+
+const machineTags = z.record(z.string(), z.unknown());
 
 const deployment = z.object({
   resources: z.array(z.object({ type: z.string(), id: z.string().nullish() })).nullish(),
@@ -19,7 +26,7 @@ const deployment = z.object({
         type: z.string(),
         resource: z.object({
           type: z.string(),
-          inputs: z.object({ tags: z.record(z.string(), z.unknown()).nullish() }).nullish(),
+          inputs,
         }),
       }),
     )
@@ -29,12 +36,18 @@ const deployment = z.object({
 /** What a state says of its machines. `state`: the deployment as Pulumi exports it. */
 export function recordedMachines(state: unknown): Recorded {
   const { resources, pending_operations: pending } = deployment.parse(state);
-  const owned = (resources ?? []).flatMap(({ type, id }) => (type === machineType && id != null ? [id] : []));
-  const begun = (pending ?? []).flatMap(({ type, resource }) => {
-    const expiry = resource.inputs?.tags?.[tagNames.expiry];
-    return type === "creating" && resource.type === machineType && typeof expiry === "string" ? [expiry] : [];
+  const idsOf = (wanted: string): string[] =>
+    (resources ?? []).flatMap(({ type, id }) => (type === wanted && id != null ? [id] : []));
+  const begunOf = (wanted: string) =>
+    (pending ?? []).flatMap(({ type, resource }) =>
+      type === "creating" && resource.type === wanted ? [resource.inputs ?? {}] : [],
+    );
+  const begun = begunOf(machineType).flatMap(({ tags }) => {
+    const expiry = machineTags.safeParse(tags).data?.[tagNames.expiry];
+    return typeof expiry === "string" ? [expiry] : [];
   });
-  return { owned, begun };
+  const begunGroups = begunOf(groupType).flatMap(({ name }) => (name == null ? [] : [name]));
+  return { owned: idsOf(machineType), begun, groups: idsOf(groupType), begunGroups };
 }
 
 /**
@@ -48,10 +61,16 @@ export async function endLeftoverMachines(
   { purpose, say, signal }: { purpose: Purpose; say: (line: string) => void; signal: AbortSignal },
 ): Promise<void> {
   const calls = awsCalls(place.region);
-  const { cutOff, strangers } = await unrecordedMachines(calls, place, recordedMachines(state));
+  const recorded = recordedMachines(state);
+  const waiting = { timing: awsTiming(process.env), tell: () => undefined, signal };
+  for (const id of recorded.begunGroups ?? []) {
+    say(sentence("recover.group", { id, region: place.region }));
+    await deleteGroup(id, place, waiting);
+  }
+  const { cutOff, strangers } = await unrecordedMachines(calls, place, recorded);
   for (const machine of cutOff) {
     say(sentence("recover.machine", { id: machine.id, type: machine.type, region: place.region }));
-    await endMachine(calls, place, machine, { timing: awsTiming(process.env), tell: () => undefined, signal });
+    await endMachine(calls, place, machine, waiting);
   }
   for (const machine of strangers) {
     const fault = machineUnowned(machine, place);

@@ -11,6 +11,8 @@ interface Question {
   readonly experiment: string;
   /** Are all runs about to be deleted? Then each artifact counts, else that of the newest complete run. */
   readonly all: boolean;
+  /** A bucket that is about to be deleted too. Default: none is. */
+  readonly bucket?: string | undefined;
   readonly signal: AbortSignal;
   /** Where the user is asked. Default: this process's own. */
   readonly terminal?: Terminal;
@@ -28,9 +30,9 @@ interface Terminal {
  */
 export async function requireSafe(
   host: Host,
-  { experiment, all, signal, terminal = { input: process.stdin, output: process.stdout } }: Question,
+  { experiment, all, bucket, signal, terminal = { input: process.stdin, output: process.stdout } }: Question,
 ): Promise<"safe" | "discard"> {
-  const runs = await unsafeRuns(host, experiment, all);
+  const runs = await unsafeRuns(host, { experiment, all, bucket });
   if (runs.length === 0) return "safe";
   const what = { runs: runs.join(", "), host: host.description };
   if (terminal.input.isTTY !== true || terminal.output.isTTY !== true) {
@@ -54,12 +56,15 @@ export async function requireSafe(
   return "safe";
 }
 
-async function unsafeRuns(host: Host, experiment: string, all: boolean): Promise<string[]> {
+async function unsafeRuns(
+  host: Host,
+  { experiment, all, bucket }: Pick<Question, "experiment" | "all" | "bucket">,
+): Promise<string[]> {
   if (host.isHere || (await host.isUp?.()) === false) return [];
   const complete = (await host.run("run-list", { experiment })).filter(({ state }) => state === "complete");
   const unsafe: string[] = [];
   for (const { run } of all ? complete : complete.slice(0, 1))
-    if ((await safetyOf(host, run, homeBeside(host))) === "unsafe") unsafe.push(run);
+    if ((await safetyOf(host, run, homeBeside(host), bucket)) === "unsafe") unsafe.push(run);
   return unsafe;
 }
 

@@ -21,6 +21,7 @@ export interface AwsGivenNetworkArgs {
 /** A network that is there already: nothing of it is changed, and only the machine's group is made. Costs nothing itself. */
 export class AwsGivenNetwork extends ComponentResource implements Network {
   public readonly subnetId: Output<string>;
+  public readonly subnetIds: Output<readonly string[]>;
   public readonly groupId: Output<string>;
   public readonly ready: readonly Resource[];
   public readonly open: PublicNetwork | undefined;
@@ -30,6 +31,7 @@ export class AwsGivenNetwork extends ComponentResource implements Network {
     const { found, groupName, tags } = args;
     const group = new AwsMachineGroup(name, { groupName, vpcId: found.vpcId, tags }, { parent: this });
     this.subnetId = output(found.subnetId);
+    this.subnetIds = output(found.subnetIds ?? [found.subnetId]).apply((ids) => [...ids]);
     this.groupId = group.groupId;
     this.ready = group.rules;
     const { vpcId, publicSubnetIds } = found;

@@ -3,7 +3,7 @@ import { InstanceProfile } from "@pulumi/aws/iam/instanceProfile.js";
 import { Role } from "@pulumi/aws/iam/role.js";
 import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
 import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
-import { mayPublish, trustOf } from "../recipe/aws/documents.ts";
+import { mayPublish, maySize, trustOf } from "../recipe/aws/documents.ts";
 import { identityPath, partitionOf } from "../recipe/aws/names.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 
@@ -14,10 +14,12 @@ export interface AwsIdentityArgs {
   readonly region: string;
   /** `tuneup:storage.artifacts` and whose runs are published there. Default: nothing is. */
   readonly publishes?: { readonly artifacts: string; readonly experiment: string } | undefined;
+  /** Name of the group that the machine is of, and takes itself out of at its end. Default: it is of none. */
+  readonly group?: string | undefined;
   readonly tags: Tags;
 }
 
-/** AWS's own policy for what the agent of Systems Manager does, and no more of ours: a machine ends itself by powering off. */
+/** AWS's own policy for what the agent of Systems Manager does, and no more of ours: a machine ends itself by powering off, and one of a group leaves that first. */
 const systemsManager = "iam::aws:policy/AmazonSSMManagedInstanceCore";
 
 /** What the machine may do in AWS: be reached through Systems Manager, publish where `storage.artifacts` says, and nothing else. Costs nothing. */
@@ -29,7 +31,7 @@ export class AwsIdentity extends ComponentResource {
 
   constructor(
     name: string,
-    { roleName, region, publishes, tags }: AwsIdentityArgs,
+    { roleName, region, publishes, group, tags }: AwsIdentityArgs,
     options?: ComponentResourceOptions,
   ) {
     super("tuneup:components:AwsIdentity", name, {}, options);
@@ -50,6 +52,9 @@ export class AwsIdentity extends ComponentResource {
     if (publishes !== undefined) {
       const policy = mayPublish(publishes.artifacts, publishes.experiment, region);
       new RolePolicy(`${roleName}-publish`, { role: role.name, policy }, own);
+    }
+    if (group !== undefined) {
+      new RolePolicy(`${roleName}-leave`, { role: role.name, policy: maySize(group, region) }, own);
     }
     const profile = new InstanceProfile(roleName, { path: identityPath, role: role.name, tags }, own);
     this.profileName = profile.name;

@@ -8,14 +8,15 @@ import {
 import { Role } from "@pulumi/aws/iam/role.js";
 import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
 import { Schedule } from "@pulumi/aws/scheduler/schedule.js";
-import { mayTerminate, trustOf } from "../recipe/aws/documents.ts";
+import { maySize, mayTerminate, trustOf } from "../recipe/aws/documents.ts";
 import { type LeaseEnd, scheduleAt } from "../recipe/aws/lease.ts";
 import { identityPath, partitionOf } from "../recipe/aws/names.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 
 /** Arguments of AwsLease. */
 export interface AwsLeaseArgs {
-  readonly instanceId: Input<string>;
+  /** What is ended: a machine, or the size of a group, whose machine AWS ends then. */
+  readonly of: { readonly instanceId: Input<string> } | { readonly group: string };
   readonly end: LeaseEnd;
   readonly region: string;
   readonly stack: string;
@@ -33,7 +34,7 @@ export class AwsLease extends ComponentResource {
 
   constructor(name: string, args: AwsLeaseArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:AwsLease", name, {}, options);
-    const { instanceId, end, region, stack, leaseName, tags } = args;
+    const { of, end, region, stack, leaseName, tags } = args;
     const own = { parent: this };
     const role = new Role(
       leaseName,
@@ -43,7 +44,17 @@ export class AwsLease extends ComponentResource {
       },
       own,
     );
-    const policy = new RolePolicy(leaseName, { role: role.name, policy: mayTerminate(stack, region) }, own);
+    const call =
+      "group" in of
+        ? {
+            ...{ name: "autoscaling:setDesiredCapacity", policy: maySize(of.group, region) },
+            input: { AutoScalingGroupName: of.group, DesiredCapacity: 0 },
+          }
+        : {
+            ...{ name: "ec2:terminateInstances", policy: mayTerminate(stack, region) },
+            input: { InstanceIds: [of.instanceId] },
+          };
+    const policy = new RolePolicy(leaseName, { role: role.name, policy: call.policy }, own);
     const schedule = new Schedule(
       leaseName,
       {
@@ -51,9 +62,9 @@ export class AwsLease extends ComponentResource {
         ...{ scheduleExpression: scheduleAt(end), scheduleExpressionTimezone: "UTC" },
         flexibleTimeWindow: { mode: "OFF" },
         target: {
-          arn: `arn:${partitionOf(region)}:scheduler:::aws-sdk:ec2:terminateInstances`,
+          arn: `arn:${partitionOf(region)}:scheduler:::aws-sdk:${call.name}`,
           roleArn: role.arn,
-          input: jsonStringify({ InstanceIds: [instanceId] }),
+          input: jsonStringify(call.input),
         },
       },
       { ...own, dependsOn: [policy] },

@@ -8,8 +8,9 @@ import { getVpc } from "@pulumi/aws/ec2/getVpc.js";
 import { getAvailabilityZones } from "@pulumi/aws/getAvailabilityZones.js";
 import { getParameter } from "@pulumi/aws/ssm/getParameter.js";
 import type { AwsConfig } from "../recipe/aws/config.ts";
-import { refusalFault, refusalIn } from "../recipe/aws/refusals.ts";
 import { ownTags, tagNames, type Tags } from "../recipe/aws/tags.ts";
+import { type FoundSpot, lookUpSpot } from "./aws-spot-lookup.ts";
+import { told } from "./aws-told.ts";
 
 /** The data volume of a stack, as AWS has it. */
 export interface FoundVolume {
@@ -26,6 +27,8 @@ export interface FoundVolume {
 export interface GivenNetwork {
   readonly vpcId: string;
   readonly subnetId: string;
+  /** All of them, where a machine may be in any zone. Default: that one. */
+  readonly subnetIds?: readonly string[];
   /** Where a load balancer is to stand: two public ones, that of the machine's zone first. Default: none is. */
   readonly publicSubnetIds?: readonly string[];
 }
@@ -41,25 +44,47 @@ export interface Found {
   readonly network: GivenNetwork | undefined;
   /** Another zone of the region, where an own network needs two; undefined where one will do. */
   readonly secondZone: string | undefined;
+  /** What a group of spot capacity needs to know; undefined on demand. */
+  readonly spot: FoundSpot | undefined;
 }
 
 /** What is asked, and for which stack. */
 export interface Question {
   readonly stack: string;
-  readonly config: Pick<AwsConfig, "region" | "vpc" | "amiParameter" | "publicChat">;
+  readonly config: Pick<AwsConfig, "region" | "vpc" | "amiParameter" | "publicChat" | "spot">;
   readonly zone: string;
+  /** `tuneup:storage.artifacts`. Default: with spot capacity a bucket of the stack's own. */
+  readonly artifacts?: string | undefined;
 }
 
 /** Asks AWS what is there. Throws RunError with one sentence about what is missing or does not fit. */
 export async function lookUp(question: Question, options: InvokeOptions): Promise<Found> {
-  const [ami, volume, machineTags, network, secondZone] = await Promise.all([
-    imageOf(question, options),
-    volumeOf(question, options),
-    machineTagsOf(question, options),
+  const [{ ami, volume, machineTags, spot }, network, secondZone] = await Promise.all([
+    question.config.spot ? groupOf(question, options) : machineOf(question, options),
     networkOf(question, options),
     secondZoneOf(question, options),
   ]);
-  return { ami, volume, machineTags, network, secondZone };
+  return { ami, volume, machineTags, network, secondZone, spot };
+}
+
+type Machine = Pick<Found, "ami" | "volume" | "machineTags" | "spot">;
+
+async function machineOf(question: Question, options: InvokeOptions): Promise<Machine> {
+  const [ami, volume, machineTags] = await Promise.all([
+    imageOf(question, options),
+    volumeOf(question, options),
+    machineTagsOf(question, options),
+  ]);
+  return { ami, volume, machineTags, spot: undefined };
+}
+
+/** A group has a machine as long as it is to have one, also while AWS looks for the next. */
+async function groupOf(question: Question, options: InvokeOptions): Promise<Machine> {
+  const { stack, zone, artifacts, config } = question;
+  const ami = await imageOf(question, options);
+  const place = { stack, zone, ami, region: config.region, ownBucket: artifacts === undefined };
+  const spot = await lookUpSpot(place, options);
+  return { ami, spot, volume: undefined, machineTags: spot.group?.isOn === true ? spot.group.tags : undefined };
 }
 
 async function imageOf({ config }: Question, options: InvokeOptions): Promise<string> {
@@ -129,14 +154,15 @@ async function networkOf({ config, zone }: Question, options: InvokeOptions): Pr
   const { id: vpcId } = await told(`the VPC ${vpc} in ${region}`, () =>
     getVpc(vpc === "default" ? { default: true } : { id: vpc }, options),
   );
-  const inZone = { "availability-zone": zone };
-  const [subnetId] = await subnetsOf(vpcId, { ...inZone, "map-public-ip-on-launch": "false" }, options);
+  const inZone: Readonly<Record<string, string>> = config.spot ? {} : { "availability-zone": zone };
+  const subnetIds = await subnetsOf(vpcId, { ...inZone, "map-public-ip-on-launch": "false" }, options);
+  const [subnetId] = subnetIds;
   if (subnetId !== undefined) {
     const open = config.publicChat === undefined ? {} : await publicSubnetsOf(vpcId, zone, options);
-    return { vpcId, subnetId, ...open };
+    return { vpcId, subnetId, ...(config.spot ? { subnetIds } : {}), ...open };
   }
   throw new RunError(
-    `tuneup:aws.vpc: ${vpcId} has no private subnet in ${zone}, and a machine without a public address reaches nothing from a public one. Use \`vpc: own\`, or a VPC whose private subnet there has a NAT gateway.`,
+    `tuneup:aws.vpc: ${vpcId} has no private subnet in ${config.spot ? region : zone}, and a machine without a public address reaches nothing from a public one. Use \`vpc: own\`, or a VPC whose private subnet there has a NAT gateway.`,
   );
 }
 
@@ -181,36 +207,4 @@ async function secondZoneOf({ config, zone }: Question, options: InvokeOptions):
   throw new RunError(
     `tuneup:aws.publicChat: ${region} has no zone beside ${zone} for this account, and a load balancer needs two. Take it out, or use another region.`,
   );
-}
-
-/** What AWS refused, in a sentence: an invoke's error is a stack of frames. */
-async function told<T>(what: string, ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (thrown) {
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
-    const refused = refusalFault(message);
-    if (refused !== undefined && refused.code !== "aws-refused") throw new RunError(`tuneup:${refused.sentence}`);
-    const why = reasonOf(message);
-    throw new RunError(
-      `AWS did not tell ${what}: ${why} Check credentials and region (\`aws sts get-caller-identity\`); docs/aws.md says what they must allow.`,
-    );
-  }
-}
-
-/** Most characters of what AWS says. */
-const longest = 400;
-
-/** Of an invoke's error, what AWS said: the engine and the provider put their frames around it, over several lines. */
-function reasonOf(message: string): string {
-  const refusal = refusalIn(message);
-  if (refusal !== undefined) return `${refusal.code}: ${refusal.said}`;
-  const said = message
-    .replace(/^[^]*?returned an error: /, "")
-    .replace(/^invoking \S+: /, "")
-    .replace(/^\d+ errors? occurred:/, "")
-    .replace(/\s*\n\s*(\* )?/g, " ")
-    .trim()
-    .slice(0, longest);
-  return /[.!?]$/.test(said) ? said : `${said}.`;
 }

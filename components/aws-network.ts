@@ -1,4 +1,5 @@
 import {
+  all,
   ComponentResource,
   type ComponentResourceOptions,
   type Input,
@@ -26,6 +27,8 @@ export interface AwsNetworkArgs {
   readonly egress: "nat" | "none";
   /** Another zone, where a load balancer is to stand in both. Default: none is. */
   readonly secondZone?: string | undefined;
+  /** All zones where a machine may be, its own among them. Default: that one. */
+  readonly zones?: readonly string[] | undefined;
   /** What the names of its groups begin with. */
   readonly groupName: string;
   readonly tags: Tags;
@@ -34,6 +37,8 @@ export interface AwsNetworkArgs {
 /** What a machine needs of a network, whoever made it. */
 export interface Network {
   readonly subnetId: Output<string>;
+  /** One in each zone where a machine may be. */
+  readonly subnetIds: Output<readonly string[]>;
   readonly groupId: Output<string>;
   /** What has to be there before the machine starts, and as long as it is reached. */
   readonly ready: readonly Resource[];
@@ -52,10 +57,13 @@ export interface PublicNetwork {
 
 const addresses = {
   vpc: "10.73.0.0/16",
-  private: "10.73.0.0/20",
+  private: (index: number) => `10.73.${16 * index}.0/20`,
   public: "10.73.240.0/24",
   secondPublic: "10.73.241.0/24",
 } as const;
+
+/** No region has more of its own. */
+const mostZones = 8;
 
 /**
  * A network of the stack's own: a private subnet whose machines have no public address, endpoints by which Systems Manager reaches them, and
@@ -64,28 +72,19 @@ const addresses = {
  */
 export class AwsNetwork extends ComponentResource implements Network {
   public readonly subnetId: Output<string>;
+  public readonly subnetIds: Output<readonly string[]>;
   public readonly groupId: Output<string>;
   public readonly ready: readonly Resource[];
   public readonly open: PublicNetwork | undefined;
 
   constructor(name: string, args: AwsNetworkArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:AwsNetwork", name, {}, options);
-    const { region, zone, egress, secondZone, groupName, tags } = args;
+    const { region, egress, secondZone, groupName, tags } = args;
     const own = { parent: this };
     const vpcId = this.#vpc(name, args);
-    const inside = { ...tags, Name: `${groupName}-private` };
-    const subnet = new Subnet(
-      `${name}-private`,
-      {
-        ...{ vpcId, availabilityZone: zone, cidrBlock: addresses.private, mapPublicIpOnLaunch: false },
-        tags: inside,
-      },
-      own,
-    );
-    const table = new RouteTable(`${name}-private`, { vpcId, tags: inside }, own);
-    const routed = new RouteTableAssociation(`${name}-private`, { subnetId: subnet.id, routeTableId: table.id }, own);
-    const shared = { vpcId, routeTableId: table.id, groupName, tags };
-    const endpoints = new AwsEndpoints(name, { ...shared, region, subnetId: subnet.id }, own);
+    const { subnetId, subnetIds, routeTableId, routed } = this.#inside(name, vpcId, args);
+    const shared = { vpcId, routeTableId, groupName, tags };
+    const endpoints = new AwsEndpoints(name, { ...shared, region, subnetId }, own);
     const closed = {
       endpoints: { ...https, referencedSecurityGroupId: endpoints.groupId },
       s3: { ...https, prefixListId: endpoints.bucketsId },
@@ -103,10 +102,31 @@ export class AwsNetwork extends ComponentResource implements Network {
         ? [new AwsGateway(name, { ...shared, subnetId: outside.subnetIds[0], after: outside.ready }, own).route]
         : [];
     this.open = secondZone === undefined ? undefined : outside;
-    this.subnetId = subnet.id;
+    this.subnetId = subnetId;
+    this.subnetIds = all(subnetIds);
     this.groupId = group.groupId;
-    this.ready = [routed, ...group.rules, admitted, ...endpoints.ready, ...ways];
+    this.ready = [...routed, ...group.rules, admitted, ...endpoints.ready, ...ways];
     this.registerOutputs({ subnetId: this.subnetId, groupId: this.groupId });
+  }
+
+  /** A private subnet in each zone, with one table of routes: the endpoints and the gateway are in the first. */
+  #inside(name: string, vpcId: Input<string>, { zone, zones = [zone], groupName, tags }: AwsNetworkArgs) {
+    const own = { parent: this };
+    const inside = { ...tags, Name: `${groupName}-private` };
+    const table = new RouteTable(`${name}-private`, { vpcId, tags: inside }, own);
+    const made = zones.slice(0, mostZones).map((availabilityZone, index) => {
+      const which = index === 0 ? `${name}-private` : `${name}-private-${availabilityZone}`;
+      const cidrBlock = addresses.private(index);
+      const subnet = new Subnet(
+        which,
+        { ...{ vpcId, availabilityZone, cidrBlock, mapPublicIpOnLaunch: false }, tags: inside },
+        own,
+      );
+      return { subnet, routed: new RouteTableAssociation(which, { subnetId: subnet.id, routeTableId: table.id }, own) };
+    });
+    const subnetIds = made.map(({ subnet }) => subnet.id);
+    const [subnetId] = subnetIds as [Output<string>];
+    return { subnetId, subnetIds, routeTableId: table.id, routed: made.map(({ routed }) => routed) };
   }
 
   /** Public subnets, where something stands in them. */

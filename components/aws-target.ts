@@ -5,28 +5,24 @@ import {
   isDryRun,
   output,
   type Output,
-  RunError,
 } from "../provider/pulumi.ts";
-import { Provider } from "@pulumi/aws/provider.js";
-import { type AwsConfig, awsConfig, zoneOf } from "../recipe/aws/config.ts";
-import { type Ends, endsOf } from "../recipe/aws/ends.ts";
+import { type AwsConfig, zoneOf } from "../recipe/aws/config.ts";
+import type { Ends } from "../recipe/aws/ends.ts";
 import { leaseEnd, leaseTags } from "../recipe/aws/lease.ts";
 import { balancerName, resourceName } from "../recipe/aws/names.ts";
-import { type Provision, provisionOf } from "../recipe/aws/provision.ts";
-import { behindBalancer, isServed } from "../recipe/aws/public-chat.ts";
+import type { Provision } from "../recipe/aws/provision.ts";
+import { behindBalancer } from "../recipe/aws/public-chat.ts";
 import { tagsFor } from "../recipe/aws/tags.ts";
-import type { Experiment } from "../recipe/experiment.ts";
-import { Fault } from "../recipe/fault.ts";
 import type { AwsHostSpec, HostSpec } from "../recipe/host.ts";
 import { AwsGivenNetwork } from "./aws-given-network.ts";
 import { AwsIdentity } from "./aws-identity.ts";
 import { AwsLease } from "./aws-lease.ts";
-import { type Found, lookUp } from "./aws-lookup.ts";
+import type { Found } from "./aws-lookup.ts";
 import { AwsMachine } from "./aws-machine.ts";
 import { AwsNetwork, type Network } from "./aws-network.ts";
 import { AwsPublicChat } from "./aws-public-chat.ts";
 import { AwsVolume } from "./aws-volume.ts";
-import type { Finished, Target } from "./target-kind.ts";
+import type { Target } from "./target-kind.ts";
 
 /** Arguments of AwsTarget. */
 export interface AwsTargetArgs {
@@ -99,7 +95,7 @@ export class AwsTarget extends ComponentResource implements Target {
     const resource = resourceName(stack);
     const tags = tagsFor(stack, { owner: config.owner });
     const end = leaseEnd(provision.leaseHours, now, found.machineTags);
-    const network = this.#network(name, args, { zone, groupName: resource });
+    const network = networkFor(name, args, own);
     const publishes = args.artifacts === undefined ? undefined : { artifacts: args.artifacts, experiment: name };
     const identity = new AwsIdentity(name, { roleName: resource, region, publishes, tags }, own);
     const { instanceId, attachment } = new AwsMachine(
@@ -112,7 +108,11 @@ export class AwsTarget extends ComponentResource implements Target {
       },
       own,
     );
-    const lease = new AwsLease(name, { instanceId, end, region, stack, leaseName: `${resource}-lease`, tags }, own);
+    const lease = new AwsLease(
+      name,
+      { of: { instanceId }, end, region, stack, leaseName: `${resource}-lease`, tags },
+      own,
+    );
     return { instanceId, network, ready: [instanceId, attachment.urn, lease.scheduleId] };
   }
 
@@ -132,52 +132,21 @@ export class AwsTarget extends ComponentResource implements Target {
       { parent: this },
     ).url;
   }
-
-  #network(
-    name: string,
-    { config, found, host }: AwsTargetArgs,
-    { zone, groupName }: { readonly zone: string; readonly groupName: string },
-  ): Network {
-    const tags = tagsFor(host.stack, { owner: config.owner });
-    if (found.network !== undefined) {
-      return new AwsGivenNetwork(name, { found: found.network, groupName, tags }, { parent: this });
-    }
-    const { region, egress } = config;
-    const { secondZone } = found;
-    return new AwsNetwork(name, { region, zone, egress, secondZone, groupName, tags }, { parent: this });
-  }
 }
 
-/**
- * The target of an experiment for aws: asks AWS what is there, then declares the rest. `isFinished`: is its run complete and safe on this machine?
- * Then no machine is made for it unless it is to be served, or one runs anyway. Throws RunError with what does not fit.
- */
-export async function awsTarget(
+/** The network of a stack: its own, or the machine's group alone in one that is there. */
+export function networkFor(
   name: string,
-  { host, config: experiment, isFinished }: { host: AwsHostSpec; config: Experiment; isFinished: Finished },
-): Promise<AwsTarget> {
-  const config = awsConfig(experiment.aws);
-  const provision = provisioned(experiment);
-  const provider = new Provider(name, { region: config.region });
-  const found = await lookUp({ stack: host.stack, config, zone: zoneOf(config) }, { provider });
-  const serves = isServed(experiment);
-  const resting = !serves && found.machineTags === undefined && (await isFinished());
-  const ends = endsOf(experiment.teardown.when, config.idleMinutes);
-  return new AwsTarget(
-    name,
-    {
-      ...{ config, host, provision, found, ends, now: new Date(), resting },
-      ...{ port: experiment.serve.port, artifacts: experiment.storage.artifacts },
-    },
-    { providers: { aws: provider } },
-  );
-}
-
-function provisioned(experiment: Experiment): Provision {
-  try {
-    return provisionOf(experiment);
-  } catch (thrown) {
-    if (thrown instanceof Fault) throw new RunError(`tuneup:${thrown.sentence}`);
-    throw thrown;
+  { config, found, host }: AwsTargetArgs,
+  options: ComponentResourceOptions,
+): Network {
+  const tags = tagsFor(host.stack, { owner: config.owner });
+  const groupName = resourceName(host.stack);
+  if (found.network !== undefined) {
+    return new AwsGivenNetwork(name, { found: found.network, groupName, tags }, options);
   }
+  const { region, egress } = config;
+  const { secondZone, spot } = found;
+  const places = { zone: zoneOf(config), zones: spot?.zones, secondZone };
+  return new AwsNetwork(name, { region, egress, ...places, groupName, tags }, options);
 }

@@ -54,7 +54,8 @@ export class Experiment extends ComponentResource {
     // The checkpoint is chosen in training: the endpoint serves the run's result.
     const { enabled, checkpoint, ...serve } = serving;
     const { discard, when } = config.teardown;
-    const data = { datasets, pins, dataset, processes: processesOf(config), artifacts: config.storage.artifacts };
+    const artifacts = config.storage.artifacts ?? target.artifacts;
+    const data = { datasets, pins, dataset, processes: processesOf(config), artifacts };
     this.job = new SftJob(name, { ...shared, ...data, model, checkpoint, discard, config: { ...config } }, own);
 
     // What computes is to end with the training: no engine is started then, and the supervisor ends by itself.

@@ -6,6 +6,8 @@ export interface Target extends ComponentResource {
   readonly host: Output<HostSpec>;
   /** Which machine is the host now, where it may become another: what runs there is started again on the next. */
   readonly machine?: Output<string>;
+  /** Where runs are published where `tuneup:storage.artifacts` says nothing. Default: nowhere. */
+  readonly artifacts?: string | undefined;
   /** What the gateway has to bind, where something before it reaches it there. Default: what `tuneup:serve` says. */
   readonly listens?: { readonly host: string; readonly port: number } | undefined;
   /** Base URL of what is before the gateway, for those outside. Default: nothing is. */

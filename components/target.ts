@@ -72,7 +72,7 @@ export async function targetOf(
   if (host.kind === "local") return new LocalTarget(name, host);
   if (host.kind === "ssh") return new SshTarget(name, host);
   if (host.kind === "aws") {
-    const { awsTarget } = await import("./aws-target.ts");
+    const { awsTarget } = await import("./aws.ts");
     return awsTarget(name, { host, config, isFinished });
   }
   const { KubernetesTarget } = await import("./kubernetes-target.ts");

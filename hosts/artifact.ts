@@ -58,14 +58,15 @@ export async function bringArtifact(
 
 /**
  * Is the artifact complete on the host, and whole on this machine or in the bucket of `storage.artifacts`? On this machine itself it is safe as
- * soon as it is there.
+ * soon as it is there. `doomed`: a bucket that is about to be deleted, so that what it has counts for nothing.
  */
-export async function safetyOf(host: Host, run: string, home: string): Promise<Safety> {
+export async function safetyOf(host: Host, run: string, home: string, doomed?: string): Promise<Safety> {
   const found = await host.run("run-read", { run });
   if (found === null || found.manifest === null) return "none";
   if (host.isHere) return "safe";
   const folder = artifactFolder(home, found.spec.experiment, run);
   if (await isCopyOf(found.manifest, folder, home)) return "safe";
+  if (doomed !== undefined && found.spec.artifacts?.split("/")[2] === doomed) return "unsafe";
   return (await isPublished(found.spec, found.manifest, process.env)) ? "safe" : "unsafe";
 }
 

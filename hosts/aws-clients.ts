@@ -15,6 +15,8 @@ export interface Ec2Machine {
   readonly endedAt: Date | undefined;
   /** Tag `tuneup:expiry`. */
   readonly expiry: string | undefined;
+  /** The Auto Scaling group that started it; undefined where none did. */
+  readonly group: string | undefined;
 }
 
 /** A data volume as EC2 tells of it. */
@@ -160,6 +162,7 @@ function machineOf(instance: Ec2.Instance): Ec2Machine {
     endedAt: timeIn(instance.StateTransitionReason),
     reason: reason === "" ? undefined : reason,
     expiry: Tags.find(({ Key }) => Key === tagNames.expiry)?.Value,
+    group: Tags.find(({ Key }) => Key === tagNames.group)?.Value,
   };
 }
 

@@ -53,9 +53,10 @@ const looks: Readonly<Record<string, { readonly action: string; readonly look: L
       const machines = Reservations.flatMap(({ Instances = [] }) => Instances);
       return machines
         .filter(({ State }) => !/terminated|shutting-down/.test(State?.Name ?? ""))
-        .map(({ InstanceId, InstanceType, State }) => {
+        .map(({ InstanceId, InstanceType, State, Tags = [] }) => {
           const isOn = State?.Name === "running" || State?.Name === "pending";
-          return [InstanceId, isOn ? { instanceType: InstanceType } : {}] as const;
+          const group = Tags.find(({ Key }) => Key === tagNames.group)?.Value;
+          return [InstanceId, { group, ...(isOn ? { instanceType: InstanceType } : {}) }] as const;
         });
     },
   },

@@ -7,6 +7,7 @@ import { awaitBoot } from "./aws-boot.ts";
 import { awsCalls, type AwsCalls, type Ec2Machine } from "./aws-clients.ts";
 import { isPassing, wayFault } from "./aws-faults.ts";
 import { stackKey } from "./aws-key.ts";
+import { awaitResumed } from "./aws-resume.ts";
 import { awaitOnline, findMachine, pause, type Waiting } from "./aws-machine.ts";
 import { missingAwsPrograms, programMissing } from "./aws-programs.ts";
 import type { AwsTiming } from "./aws-timing.ts";
@@ -116,7 +117,10 @@ export class AwsLink implements RemoteLink {
     const machine = await awaitOnline(this.#calls, this.#spec, waiting);
     const ssh = await this.#to(machine);
     await this.#connect(ssh, machine, waiting);
-    if (this.#ready !== machine.id) await awaitBoot(ssh, machine.id, waiting);
+    if (this.#ready !== machine.id) {
+      await awaitBoot(ssh, machine.id, waiting);
+      if (this.#spec.spot === true) await awaitResumed(ssh, machine.id, waiting);
+    }
     this.#ready = machine.id;
     return ssh;
   }

@@ -6,7 +6,7 @@ import type { AwsCalls, Ec2Machine } from "./aws-clients.ts";
 import type { AwsTiming } from "./aws-timing.ts";
 
 /** Of which stack's machine is spoken. */
-export type Place = Pick<AwsHostSpec, "stack" | "region">;
+export type Place = Pick<AwsHostSpec, "stack" | "region" | "spot">;
 
 /** The machine of a stack that runs or starts. Throws Fault `machine-none`, `machine-ended`, and those of the calls. */
 export async function findMachine(calls: AwsCalls, place: Place): Promise<Ec2Machine> {
@@ -24,12 +24,32 @@ export interface Waiting {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * The same, and undefined between two machines of spot capacity: the last one is gone, not by its own word nor by its lease, so AWS gives another. Throws
+ * as it does.
+ */
+async function findNext(calls: AwsCalls, place: Place): Promise<Ec2Machine | undefined> {
+  if (place.spot !== true) return findMachine(calls, place);
+  const [last, ...others] = await calls.machines(place.stack);
+  const isAlive = ({ state }: Ec2Machine): boolean => state === "running" || state === "pending";
+  // While AWS lets one take the other's place both run: the newest goes on.
+  if (last === undefined || [last, ...others].some(isAlive)) return findMachine(calls, place);
+  const isDone = (await lastWord(last, calls)) !== undefined || isOver(last);
+  return isDone ? findMachine(calls, place) : undefined;
+}
+
 /** Waits until the machine runs and SSM knows it. Throws Fault `ssm-absent`, `machine-ended`, `machine-none`, and those of the calls. */
 export async function awaitOnline(calls: AwsCalls, place: Place, waiting: Waiting): Promise<Ec2Machine> {
   const { timing, tell } = waiting;
   const began = performance.now();
   for (;;) {
-    const machine = await findMachine(calls, place);
+    const isLate = performance.now() - began > timing.patience;
+    const machine = isLate ? await findMachine(calls, place) : await findNext(calls, place);
+    if (machine === undefined) {
+      tell("AWS took the machine back; waiting until there is another");
+      await pause(waiting);
+      continue;
+    }
     const isRunning = machine.state === "running";
     if (isRunning && (await calls.isOnline(machine.id))) return machine;
     if (performance.now() - began > timing.patience) throw await ssmAbsent(machine, calls, timing, place);
@@ -49,18 +69,25 @@ export async function pause({ timing, signal }: Waiting): Promise<void> {
 export async function endReason(machine: Ec2Machine, calls: Pick<AwsCalls, "console">): Promise<string> {
   if (machine.state === "stopped" || machine.state === "stopping") return "it is stopped, not terminated";
   // EC2 keeps the console's text for a while after the end; without it the rest still is known.
-  const said = await calls.console(machine.id).catch(() => "");
-  const own = [...said.matchAll(/tuneup: this machine ends: (.*?)\.?\r?$/gm)].at(-1)?.[1];
+  const own = await lastWord(machine, calls);
   if (own !== undefined) return own;
-  const expiry = new Date(machine.expiry ?? "");
-  if (expiry.getTime() <= (machine.endedAt ?? new Date()).getTime()) {
-    return `its lease was over at ${expiry.toISOString()}`;
-  }
+  if (isOver(machine)) return `its lease was over at ${new Date(machine.expiry ?? "").toISOString()}`;
   const told = machine.reason ?? "EC2 gives no reason";
   if (/InstanceInitiatedShutdown/.test(told)) return "it powered itself off";
   if (/UserInitiated|User initiated/.test(told)) return "it was terminated through AWS's API";
   if (/SpotInstance/.test(told)) return "AWS took the spot capacity back";
   return oneLine(told).replace(/\.$/, "");
+}
+
+/** Why it said that it ends; undefined where it said nothing. */
+async function lastWord({ id }: Ec2Machine, calls: Pick<AwsCalls, "console">): Promise<string | undefined> {
+  const said = await calls.console(id).catch(() => "");
+  return [...said.matchAll(/tuneup: this machine ends: (.*?)\.?\r?$/gm)].at(-1)?.[1];
+}
+
+/** Was its lease over when it ended? */
+function isOver({ expiry, endedAt }: Ec2Machine): boolean {
+  return new Date(expiry ?? "").getTime() <= (endedAt ?? new Date()).getTime();
 }
 
 function machineNone({ stack, region }: Place): Fault {
@@ -72,14 +99,14 @@ function machineNone({ stack, region }: Place): Fault {
   });
 }
 
-function machineEnded({ id, state }: Ec2Machine, reason: string, { stack, region }: Place): Fault {
+function machineEnded({ id, state }: Ec2Machine, reason: string, { stack, region, spot }: Place): Fault {
   const isStopped = state === "stopped" || state === "stopping";
   return new Fault({
     code: "machine-ended",
     message: `The machine of ${stack} in ${region} (${id}) ended: ${reason}.`,
     next: isStopped
       ? `Start it again (\`aws ec2 start-instances --instance-ids ${id} --region ${region}\`), or end it with \`npx tuneup down ${stack}\`.`
-      : `Its data volume is kept; \`npx tuneup up ${stack}\` starts another machine where something is left to train or to serve.`,
+      : `${spot === true ? "What its runs published" : "Its data volume"} is kept; \`npx tuneup up ${stack}\` starts another machine where something is left to train or to serve.`,
     blame: "infrastructure",
   });
 }

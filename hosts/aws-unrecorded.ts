@@ -8,6 +8,9 @@ export interface Recorded {
   readonly owned: readonly string[];
   /** Values of the tag `tuneup:expiry` of those whose creation was begun, and its end never written down. */
   readonly begun: readonly string[];
+  /** Names of the Auto Scaling groups that it owns, and of those whose creation was begun, and its end never written down. */
+  readonly groups?: readonly string[];
+  readonly begunGroups?: readonly string[];
 }
 
 /** Machines of a stack that its state does not own. */
@@ -22,9 +25,13 @@ export interface Unrecorded {
 export async function unrecordedMachines(
   calls: Pick<AwsCalls, "machines">,
   { stack }: Place,
-  { owned, begun }: Recorded,
+  { owned, begun, groups = [], begunGroups = [] }: Recorded,
 ): Promise<Unrecorded> {
-  const there = (await calls.machines(stack)).filter(({ id, state }) => !isEnding(state) && !owned.includes(id));
+  // What a group of ours started is ours, and in no state; one that was begun is ended as a whole.
+  const known = [...groups, ...begunGroups];
+  const isOwned = ({ id, group }: Ec2Machine): boolean =>
+    owned.includes(id) || (group !== undefined && known.includes(group));
+  const there = (await calls.machines(stack)).filter((machine) => !isEnding(machine.state) && !isOwned(machine));
   const isBegun = ({ expiry }: Ec2Machine): boolean => expiry !== undefined && begun.includes(expiry);
   return { cutOff: there.filter(isBegun), strangers: there.filter((machine) => !isBegun(machine)) };
 }

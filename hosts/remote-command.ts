@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import { allowedEnvironment } from "../recipe/child-environment.ts";
+import { travellingPart } from "../recipe/child-environment.ts";
 import { Fault } from "../recipe/fault.ts";
 import type { CommandInput, CommandName, CommandOutput } from "../recipe/protocol.ts";
 import { AgentOutput } from "./agent-output.ts";
@@ -33,14 +33,9 @@ const heartbeatMs = 5000;
 /** An agent that was told that nobody listens ends at once; one that can't be told is left to its own patience. */
 const goodbyeMs = 2000;
 
-/** Variables of ours that hold on the host as well: addresses of mirrors and times, never what is of this machine alone. */
-const travelling =
-  /^(TUNEUP_(MIRRORS|RUN_\w+|ENGINE_\w+|GATEWAY_\w+)|HF_ENDPOINT|MODELSCOPE_(DOMAIN|ENDPOINT)|UV_DEFAULT_INDEX|UV_INDEX_URL|UV_PYTHON_INSTALL_MIRROR)$/;
-
 /** Our variables for the agent there. They travel on stdin: an address may hold a password. */
 export function travellingEnvironment(): Record<string, string> {
-  const ours = Object.entries(allowedEnvironment(process.env));
-  return Object.fromEntries(ours.filter(([name]) => travelling.test(name)));
+  return travellingPart(process.env);
 }
 
 /** Runs one agent command on the host, once. Throws LostConnection, the agent's Fault, or `cancelled`. */

@@ -30,3 +30,13 @@ export function allowedEnvironment(
   );
   return { ...mirrorVariables(environment), ...Object.fromEntries(inherited), ...extra };
 }
+
+/** Variables of ours that hold on the host as well: addresses of mirrors and times, never what is of this machine alone. */
+const travelling =
+  /^(TUNEUP_(MIRRORS|RUN_\w+|ENGINE_\w+|GATEWAY_\w+)|HF_ENDPOINT|MODELSCOPE_(DOMAIN|ENDPOINT)|UV_DEFAULT_INDEX|UV_INDEX_URL|UV_PYTHON_INSTALL_MIRROR)$/;
+
+/** Those of `environment` that an agent on another machine needs to have. An address among them may hold a password. */
+export function travellingPart(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const ours = Object.entries(allowedEnvironment(environment));
+  return Object.fromEntries(ours.filter(([name]) => travelling.test(name)));
+}

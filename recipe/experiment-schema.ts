@@ -182,7 +182,7 @@ export const storage = z.strictObject({
     .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#*${}\\]*)?$/, { error: "must be s3://bucket/prefix" })
     .optional()
     .describe(
-      "s3://bucket/prefix where a run publishes its checkpoints and its result, below EXPERIMENT/runs/RUN/; a host that has neither goes on from there. Default: nowhere.",
+      "s3://bucket/prefix where a run publishes its checkpoints and its result, below EXPERIMENT/runs/RUN/; a host that has neither goes on from there. Default: nowhere; with aws.spot a bucket of the stack's own.",
     ),
 });
 

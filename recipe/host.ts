@@ -74,6 +74,8 @@ export const awsHostSpec = z.object({
   stack: z.string(),
   /** No machine is wanted: the run is complete and safe, and nothing is served. What the state holds stays as it is. Default: one is. */
   resting: z.boolean().optional(),
+  /** Spot capacity: AWS takes the machine back and gives another by itself, and what a run leaves is in a bucket. Default: on demand. */
+  spot: z.boolean().optional(),
   /** As with ssh. */
   offline: z.boolean().optional(),
 });

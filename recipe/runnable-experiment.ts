@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
-import { awsConfig } from "./aws/config.ts";
 import { provisionOf } from "./aws/provision.ts";
 import { unfitForPublicChat } from "./aws/public-chat.ts";
+import { unfitForSpot } from "./aws/spot.ts";
 import type { DatasetSource } from "./experiment-schema.ts";
 import { withZeroStage } from "./estimates/zero.ts";
 import { type Experiment, readExperiment } from "./experiment.ts";
@@ -31,22 +31,13 @@ export function readPlannableExperiment(config: Readonly<Record<string, unknown>
 
 /** What `tuneup check` gives a price for and this release does not start. */
 function notProvisioned(experiment: Experiment): FaultFacts[] {
-  const { aws, compute } = experiment;
-  const { spot } = awsConfig(aws);
+  const { compute } = experiment;
   const faults: FaultFacts[] = [];
   try {
     provisionOf(experiment);
   } catch (thrown) {
     if (!(thrown instanceof Fault)) throw thrown;
     faults.push(thrown.toFacts());
-  }
-  if (spot) {
-    faults.push({
-      code: "aws-spot",
-      property: "aws.spot",
-      message: "must be false: this release starts machines on demand alone.",
-      next: "Take it out; `npx tuneup check` says what the machine costs on demand.",
-    });
   }
   if (compute.gpus !== undefined && compute.gpus > 1) {
     faults.push({
@@ -74,7 +65,7 @@ function unfitForTarget(experiment: Experiment): FaultFacts[] {
   if (target === "kubernetes") faults.push(...unfitForCluster(experiment));
   else if (compute.nodes > 1 || compute.gpusPerNode !== undefined) faults.push(oneMachine(target, compute));
   if (target === "local" || target === "aws") faults.push(...unfitForMachine(target, experiment));
-  if (target === "aws") faults.push(...unfitForPublicChat(experiment));
+  if (target === "aws") faults.push(...unfitForPublicChat(experiment), ...unfitForSpot(experiment));
   const open = target !== "kubernetes" && serve.enabled && serve.tls === "off" && !isLoopback(serve.host);
   if (open) faults.push(openWithoutTls(serve.host));
   if (teardown.when === "after-idle" && target !== "aws") {

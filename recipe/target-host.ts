@@ -42,12 +42,17 @@ export function hostSpecOf(
 /** Where the data volume is mounted on a machine for aws. */
 const volumeMount = "/var/lib/tuneup";
 
-function machineHost({ region, vpc, egress }: AwsConfig, { offline }: Asked["compute"], stack: string): AwsHostSpec {
+function machineHost(
+  { region, vpc, egress, spot }: AwsConfig,
+  { offline }: Asked["compute"],
+  stack: string,
+): AwsHostSpec {
   const closed = vpc === "own" && egress === "none";
   return withoutUndefined({
     kind: "aws" as const,
     dataDirectory: volumeMount,
     ...{ region, stack },
+    spot: spot || undefined,
     offline: closed || offline === true ? true : undefined,
   });
 }

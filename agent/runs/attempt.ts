@@ -14,6 +14,7 @@ import { causeOf } from "./ranks.ts";
 import { type ReportOf, timeOf, type TrainerReport, trainerReport } from "./reports.ts";
 import { StallWatch } from "./stall.ts";
 import { type Launch, lastLineOf, startTrainer, type Trainer, type TrainerCommand } from "./trainer.ts";
+import type { SpotNotice } from "./spot-notice.ts";
 import type { Timing } from "./timing.ts";
 import type { TrainerEnd } from "./verdict.ts";
 
@@ -27,6 +28,8 @@ export interface AttemptPlan extends Pick<Launch, "layout" | "paths" | "spec" | 
   readonly publisher?: Pick<Publisher, "checkpoint"> | undefined;
   /** Aborted when the run shall stop. */
   readonly stop: AbortSignal;
+  /** Waits until this machine is about to be taken back. Default: it never is. */
+  readonly notice?: ((signal: AbortSignal) => Promise<SpotNotice | undefined>) | undefined;
 }
 
 /** What people read while the trainer is in a phase. */
@@ -51,6 +54,8 @@ export class Attempt {
   /** The checkpoint that is gone on from, until the trainer has loaded it. */
   #unloaded: Checkpoint | undefined;
   #saved: number | undefined;
+  /** Does it take steps, so that it can save one? */
+  #hasBegun = false;
 
   constructor(plan: AttemptPlan) {
     this.#plan = plan;
@@ -127,6 +132,8 @@ export class Attempt {
     if (stop.aborted) ask();
     else stop.addEventListener("abort", ask, { once: true });
     let end: Awaited<Trainer["ended"]> | undefined;
+    const over = new AbortController();
+    void this.#saveAtNotice(trainer, over.signal).catch((thrown: unknown) => console.error(thrown));
     try {
       while (end === undefined) {
         end = await Promise.race([trainer.ended, delay(timing.poll, undefined)]);
@@ -140,11 +147,25 @@ export class Attempt {
       return end;
     } finally {
       clearTimeout(killer);
+      over.abort();
       // Something of ours failed: nobody would listen to it any more.
       if (end === undefined) trainer.kill();
       stop.removeEventListener("abort", ask);
       await reader.close();
     }
+  }
+
+  /** Two minutes are enough for a checkpoint and its way to the bucket; the training goes on meanwhile, since the machine may stay. */
+  async #saveAtNotice(trainer: Trainer, signal: AbortSignal): Promise<void> {
+    const { journal, notice } = this.#plan;
+    const told = await notice?.(signal);
+    if (told === undefined || signal.aborted) return;
+    // A trainer that does not listen yet would be ended by that, and has nothing to save.
+    if (this.#hasBegun) trainer.save();
+    await journal.event(
+      "note",
+      `AWS takes this machine back at ${told.time}: a checkpoint is saved and published before`,
+    );
   }
 
   async #take(line: string): Promise<void> {
@@ -160,6 +181,7 @@ export class Attempt {
         break;
       case "begin":
         this.#unloaded = undefined;
+        this.#hasBegun = true;
         this.#pace.begin({ ...report, at: timeOf(report) });
         journal.update({ step: report.step, totalSteps: report.total });
         break;

@@ -4,6 +4,7 @@ import { asFault, Fault, type FaultFacts } from "../../recipe/fault.ts";
 import type { Layout } from "../../recipe/layout.ts";
 import { type RunManifest, runMetric, type RunStatus } from "../../recipe/lifecycle.ts";
 import type { RunSpec } from "../../recipe/protocol.ts";
+import { isReplaceable } from "../resume/record.ts";
 import { Publisher } from "../artifacts/publisher.ts";
 import { readLines } from "../files.ts";
 import { diskFullFault, freeBytes, saysDiskFull } from "../folders.ts";
@@ -17,6 +18,7 @@ import { breakLeaseOf, takeTrainerLease } from "./lease.ts";
 import type { RunPaths } from "./paths.ts";
 import { trainerReport } from "./reports.ts";
 import { signalTrainer } from "./signals.ts";
+import { spotNotice } from "./spot-notice.ts";
 import { idle, type StatusPatch } from "./status-patch.ts";
 import type { NodePlace, TrainerCommand } from "./trainer.ts";
 import type { Timing } from "./timing.ts";
@@ -131,7 +133,8 @@ class Supervision {
     for (;;) {
       if (this.#isStopping()) return this.#stopped();
       await this.#plan.journal.reserveSpace();
-      const end = await new Attempt({ ...this.#plan, ...node, publisher: this.#publisher }).run();
+      const notice = isReplaceable(this.#plan.layout.root) ? spotNotice : undefined;
+      const end = await new Attempt({ ...this.#plan, ...node, notice, publisher: this.#publisher }).run();
       if (await this.#completeIfDone()) return;
       if (this.#isStopping()) return this.#stopped();
       // It came further than ever: whatever happened before is behind it, and it has all its attempts again.

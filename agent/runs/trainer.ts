@@ -136,6 +136,8 @@ export interface Trainer {
   }>;
   /** To the trainer alone: it ends its own children. */
   stop(): void;
+  /** Asks for a checkpoint after this step; it goes on. Ends one that has not begun yet. */
+  save(): void;
   /** SIGKILL to it and its children. */
   kill(): void;
 }
@@ -165,6 +167,7 @@ export async function startTrainer(command: TrainerCommand, launch: Launch, guar
     pid: child.pid,
     ended,
     stop: () => void child.kill("SIGTERM"),
+    save: () => void child.kill("SIGUSR1"),
     kill: () => signalGroup(child.pid, "SIGKILL"),
   };
 }

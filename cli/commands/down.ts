@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Host } from "../../hosts/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
 import { Fault } from "../../recipe/fault.ts";
+import type { AwsHostSpec } from "../../recipe/host.ts";
 import { usageLines } from "../../recipe/usage.ts";
 import { say } from "../language/say.ts";
 import { defaultExperiment } from "../project.ts";
@@ -39,11 +40,12 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const display = new Display();
   const open = () => openStack(experiment, "down", (line) => display.say(line), signal);
   const kept = spec.kind === "aws" ? await import("../kept-volume.ts") : undefined;
+  const spot = spec.kind === "aws" && spec.spot === true ? await import("../kept-bucket.ts") : undefined;
   await onHost(experiment, async (host) => {
     // That ends a machine that a killed `up` left, which has nothing that could be asked and would be waited for.
     const opened = kept === undefined ? undefined : await open();
-    await kept?.requireSeen(host, { experiment, purge, discard });
-    const discarded = discard || (await requireSafe(host, { experiment, all: purge, signal })) === "discard";
+    const bucket = spec.kind === "aws" ? await seen(host, spec, { experiment, purge, discard, signal }) : undefined;
+    const discarded = discard || (await requireSafe(host, { experiment, all: purge, bucket, signal })) === "discard";
     const stack = opened ?? (await open());
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
@@ -51,6 +53,8 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
     // The machine went with the rest: what it had lies on a volume that nobody can look into now.
     if (kept !== undefined && spec.kind === "aws") {
       process.stdout.write(`${await kept.settleVolume(spec, { purge, signal })}\n`);
+      const said = await spot?.settleBucket(spec, { purge, signal });
+      if (said !== undefined) process.stdout.write(`${said}\n`);
       return;
     }
     if (purge) {
@@ -61,6 +65,31 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
     }
     printUsage(say("down.kept", { experiment, ...placeOf(host) }), await host.run("usage", { experiment }), host);
   });
+}
+
+/**
+ * Throws where what is to be deleted on AWS may be all that there is of a run, and no machine is there to ask. Returns the stack's own bucket, where that
+ * is to be deleted.
+ */
+async function seen(
+  host: Host,
+  spec: AwsHostSpec,
+  { signal, ...downing }: { experiment: string; purge: boolean; discard: boolean; signal: AbortSignal },
+): Promise<string | undefined> {
+  const volume = await import("../kept-volume.ts");
+  if (spec.spot !== true) {
+    await volume.requireSeen(host, downing);
+    return undefined;
+  }
+  if (!downing.purge) return undefined;
+  // Of the time before it was of spot capacity.
+  if (await volume.hasVolume(spec)) await volume.requireSeen(host, downing);
+  const { doomed, requireCopies } = await import("../kept-bucket.ts");
+  const { homeBeside } = await import("../project.ts");
+  const bucket = await doomed(spec);
+  const isUnasked = !downing.discard && (await host.isUp?.()) === false;
+  if (bucket !== undefined && isUnasked) await requireCopies(bucket, spec, { home: homeBeside(host), signal });
+  return bucket;
 }
 
 /** The data directory for people, with its machine where that is another one. */

@@ -9,6 +9,8 @@ export interface Found {
   readonly tags: Tags;
   /** Of a machine that runs or starts. */
   readonly instanceType?: string | undefined;
+  /** Of a machine: the Auto Scaling group that started it, and starts the next. Default: none did. */
+  readonly group?: string | undefined;
   /** Of a volume. */
   readonly sizeGiB?: number | undefined;
   readonly volumeType?: string | undefined;
@@ -35,12 +37,17 @@ export interface Orphan {
 export function orphansOf(found: readonly Found[], states: readonly string[]): Orphan[] {
   const isOwned = (name: string): boolean => states.some((state) => state.includes(JSON.stringify(name)));
   return found
-    .filter(({ arn }) => !isOwned(arn) && !isOwned(idOf(arn)))
+    .filter(({ arn, group }) => !isOwned(arn) && !isOwned(idOf(arn)) && !(group !== undefined && isOwned(group)))
     .map((one) => ({
-      ...{ kind: kindOf(one.arn), id: idOf(one.arn), arn: one.arn },
+      ...{ ...namesOf(one), arn: one.arn },
       ...{ stack: one.tags[tagNames.stack] ?? "-", usdMonth: priceOf(one) },
     }))
     .sort((a, b) => (b.usdMonth ?? Infinity) - (a.usdMonth ?? Infinity) || a.arn.localeCompare(b.arn));
+}
+
+/** A machine of a group is told by the group: whoever ended the machine alone would have the next one. */
+function namesOf({ arn, group }: Found): { readonly kind: string; readonly id: string } {
+  return group === undefined ? { kind: kindOf(arn), id: idOf(arn) } : { kind: "autoscaling group", id: group };
 }
 
 /** `arn:partition:service:region:account:type/id`, and for some services without the type. */

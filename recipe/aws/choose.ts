@@ -66,6 +66,20 @@ export function alternatives({ type, fitting }: Choice, most = 3): InstanceType[
   return others.slice(0, most);
 }
 
+/** Where the user names no types, AWS may choose among so many, and none that costs more than this many times the cheapest. */
+const mostTypes = 8;
+const mostTimes = 2;
+
+/**
+ * What AWS may choose from where capacity is spot: all that fit of those that the user names, in that order, else the cheapest few. More types are more
+ * capacity; each costs at most its price on demand.
+ */
+export function spotTypes({ fitting }: Choice, asked: Pick<Asked, "instanceTypes">): readonly InstanceType[] {
+  if (asked.instanceTypes !== undefined) return fitting;
+  const [cheapest] = fitting;
+  return fitting.filter(({ usdPerHour }) => usdPerHour <= mostTimes * (cheapest?.usdPerHour ?? 0)).slice(0, mostTypes);
+}
+
 /** Size of the data volume in GiB for a data directory of so many bytes: a fifth to spare, in steps of 10, at least 20. */
 export function volumeSizeGiB(bytes: number): number {
   return Math.max(20, 10 * Math.ceil((1.2 * bytes) / 2 ** 30 / 10));

@@ -93,10 +93,14 @@ const settings = z.strictObject({
     .union([z.literal("auto"), decimal(z.number().positive())])
     .default("auto")
     .describe("Least memory of one card. auto: what the estimate says."),
-  spot: flag.default(false).describe("Take spot capacity: cheaper, and AWS may take it back with two minutes' notice."),
+  spot: flag
+    .default(false)
+    .describe(
+      "Take spot capacity: cheaper, and AWS may take it back with two minutes' notice; it starts another by itself.",
+    ),
   onDemandFallback: whole(z.int().min(0))
     .default(15)
-    .describe("Minutes without spot capacity after which an on-demand machine is taken; 0: never."),
+    .describe("Minutes without spot capacity after which `up` takes an on-demand machine; 0: never."),
   volume: volume
     .prefault({})
     .describe("The encrypted data volume. It outlives the machine and is billed until deleted."),

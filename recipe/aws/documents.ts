@@ -1,4 +1,5 @@
 import { publishedRuns } from "../s3-access.ts";
+import { bucketArn } from "./bucket.ts";
 import { partitionOf } from "./names.ts";
 import { projectTag, tagNames } from "./tags.ts";
 
@@ -25,13 +26,23 @@ export function mayTerminate(stack: string, region: string): string {
   return JSON.stringify({ Version: version, Statement: [statement] });
 }
 
+/** May say how many machines a group is to have, of those that it may have at all: its largest size is not for this right to change. */
+export function maySize(group: string, region: string): string {
+  const statement = {
+    Effect: "Allow",
+    Action: "autoscaling:SetDesiredCapacity",
+    Resource: `arn:${partitionOf(region)}:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${group}`,
+  };
+  return JSON.stringify({ Version: version, Statement: [statement] });
+}
+
 /** May publish the runs of one experiment below `artifacts` (s3://bucket/prefix), and nothing else in that bucket. */
 export function mayPublish(artifacts: string, experiment: string, region: string): string {
   const [bucket = "", ...folders] = publishedRuns(artifacts, experiment)
     .replace(/^s3:\/\//, "")
     .split("/");
   const below = `${folders.join("/")}*`;
-  const arn = `arn:${partitionOf(region)}:s3:::${bucket}`;
+  const arn = bucketArn(bucket, region);
   const statements = [
     {
       Effect: "Allow",
@@ -41,4 +52,14 @@ export function mayPublish(artifacts: string, experiment: string, region: string
     { Effect: "Allow", Action: "s3:ListBucket", Resource: arn, Condition: { StringLike: { "s3:prefix": below } } },
   ];
   return JSON.stringify({ Version: version, Statement: statements });
+}
+
+/** What a bucket of ours refuses: everything that comes without TLS, whoever it is from. */
+export function onlyByTls(bucket: string, region: string): string {
+  const arn = bucketArn(bucket, region);
+  const statement = {
+    ...{ Effect: "Deny", Principal: "*", Action: "s3:*", Resource: [arn, `${arn}/*`] },
+    Condition: { Bool: { "aws:SecureTransport": "false" } },
+  };
+  return JSON.stringify({ Version: version, Statement: [statement] });
 }

@@ -26,6 +26,12 @@ export function leaseEnd(hours: number, now: Date, tags: Tags | undefined): Leas
   return { expiry: text(Math.max(moved, now.getTime() + notice)), hours };
 }
 
+/** When a lease began, in milliseconds since 1970, by the tags that tell it; undefined where they do not. Its hours may have been changed since. */
+export function leaseBegin(tags: Tags): number | undefined {
+  const [ends, hours] = [Date.parse(tags[tagNames.expiry] ?? ""), Number(tags[tagNames.leaseHours])];
+  return Number.isNaN(ends) || Number.isNaN(hours) ? undefined : ends - hours * 60 * minute;
+}
+
 /** Tags of the machine that tell its lease to the next `up`. */
 export function leaseTags({ expiry, hours }: LeaseEnd): Tags {
   return { [tagNames.expiry]: expiry, [tagNames.leaseHours]: String(hours) };

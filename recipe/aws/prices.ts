@@ -45,6 +45,8 @@ export interface Billed {
   readonly ownVpc: boolean;
   /** Has it a NAT gateway, with its public address? Default: no. */
   readonly nat?: boolean;
+  /** Is it spot capacity, so that the volume goes with the machine? Default: no. */
+  readonly spot?: boolean;
   /** Is there an EKS cluster of our own? Default: no. */
   readonly cluster?: boolean;
 }
@@ -85,12 +87,19 @@ export function costOf(billed: Billed): Cost {
     ["NAT gateway", billed.nat === true ? natGatewayHour + publicAddressHour : 0],
     ["control plane", billed.cluster === true ? controlPlaneHour : 0],
   ];
-  const kept = billed.volumeGiB * otherPrices.volumeGiBMonth[billed.volumeType];
+  const volume = billed.volumeGiB * otherPrices.volumeGiBMonth[billed.volumeType];
+  const kept = billed.spot === true ? 0 : volume;
   const months: readonly (readonly [string, number])[] = [
     ...hours.map(([name, usd]) => [name, usd * monthHours] as const),
-    ["volume", kept],
+    ["volume", volume],
   ];
   const month = months.reduce((sum, [, usd]) => sum + usd, 0);
   const parts = Object.fromEntries(months.filter(([, usd]) => usd > 0));
-  return { hour: month / monthHours, month, parts, ended: month - billed.machineHour * monthHours, kept };
+  return {
+    hour: month / monthHours,
+    month,
+    parts,
+    ended: month - billed.machineHour * monthHours - (volume - kept),
+    kept,
+  };
 }

@@ -10,9 +10,8 @@ import { Fault } from "../fault.ts";
 import { renderTraining } from "../render.ts";
 import { engineOf } from "../engines.ts";
 import { variantsFor } from "../variants.ts";
-import { chooseMachine, type MachineNeed, volumeSizeGiB } from "./choose.ts";
+import { type Choice, chooseMachine, type MachineNeed, spotTypes, volumeSizeGiB } from "./choose.ts";
 import { awsConfig } from "./config.ts";
-import type { InstanceType } from "./instance-types.ts";
 import { leaseHours } from "./lease-hours.ts";
 import { costOf, networkOf } from "./prices.ts";
 
@@ -20,6 +19,8 @@ import { costOf, networkOf } from "./prices.ts";
 export interface Provision {
   /** Name of the instance type, such as g6.xlarge. */
   readonly instanceType: string;
+  /** With spot capacity: all that AWS may choose from, the best first. Default: that one alone. */
+  readonly instanceTypes?: readonly string[];
   /** Size of the data volume. */
   readonly volumeGiB: number;
   /** Hours of the machine's lease: those of `aws.lease.hours`, fewer where `aws.lease.usd` are spent before. */
@@ -50,25 +51,27 @@ export function provisionOf(experiment: Asked): Provision {
   if (shape === undefined) return statedProvision(experiment);
   const rendered = renderTraining(train, [], paths, "cuda");
   const training = trainingOf(rendered, shape, 1);
-  const { type } = chooseMachine(machineNeed({ compute, train: rendered }, { shape, training }), config);
-  if (type === undefined) throw noMachine();
+  const choice = chooseMachine(machineNeed({ compute, train: rendered }, { shape, training }), config);
   const parts = { train: rendered, variants: variantsFor(train), engine: engineOf(experiment) };
   const disk = diskOf(shape, training, { ...parts, steps: undefined, tokens: 0 });
   const { sizeGiB } = config.volume;
-  return provisionWith(type, sizeGiB === "auto" ? volumeSizeGiB(disk.total) : sizeGiB, experiment);
+  return provisionWith(choice, sizeGiB === "auto" ? volumeSizeGiB(disk.total) : sizeGiB, experiment);
 }
 
-function provisionWith(
-  type: InstanceType,
-  volumeGiB: number,
-  { aws, compute }: Pick<Asked, "aws" | "compute">,
-): Provision {
+function provisionWith(choice: Choice, volumeGiB: number, { aws, compute }: Pick<Asked, "aws" | "compute">): Provision {
   const config = awsConfig(aws);
+  const { type } = choice;
+  if (type === undefined) throw noMachine();
+  const offered = config.spot ? spotTypes(choice, config) : [type];
+  const dearest = Math.max(...offered.map(({ usdPerHour }) => usdPerHour));
   const cost = costOf({
-    ...{ machineHour: compute.pricePerHour ?? type.usdPerHour, volumeGiB, volumeType: config.volume.type },
+    ...{ machineHour: compute.pricePerHour ?? dearest, volumeGiB, volumeType: config.volume.type, spot: config.spot },
     ...networkOf(config),
   });
-  return { instanceType: type.name, volumeGiB, leaseHours: leaseHours(config.lease, cost.hour) };
+  return {
+    ...{ instanceType: type.name, volumeGiB, leaseHours: leaseHours(config.lease, cost.hour) },
+    ...(config.spot ? { instanceTypes: offered.map(({ name }) => name) } : {}),
+  };
 }
 
 /** Of a model whose shape nobody knows here: what the file says. */
@@ -86,9 +89,7 @@ function statedProvision({ aws, compute, model, train }: Asked): Provision {
       next: "Say `aws.instanceTypes` and `aws.volume.sizeGiB`; `npx tuneup check` proposes both.",
     });
   }
-  const { type } = chooseMachine(need, config);
-  if (type === undefined) throw noMachine();
-  return provisionWith(type, sizeGiB, { aws, compute });
+  return provisionWith(chooseMachine(need, config), sizeGiB, { aws, compute });
 }
 
 function askedOf({ compute, train }: Pick<Experiment, "compute" | "train">): Pick<MachineNeed, "bf16" | "gpu"> {

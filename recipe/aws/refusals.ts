@@ -21,6 +21,7 @@ export function refusalIn(message: string): Refusal | undefined {
 
 /** What the provider's error is to a user, in a sentence and what to do; undefined where AWS refused nothing. */
 export function refusalFault(message: string): Fault | undefined {
+  if (/waiting for Auto Scaling Group \([^)]*\) capacity satisfied/.test(message)) return noSpot();
   const refusal = refusalIn(message);
   return refusal === undefined ? undefined : new Fault({ ...factsOf(refusal), blame: "infrastructure" });
 }
@@ -50,6 +51,16 @@ function factsOf({ doing, code, said }: Refusal): FaultFacts {
     };
   }
   return { code: "aws-refused", property: "aws", message: `AWS refuses ${doing}: ${code}: ${said}` };
+}
+
+/** A group that is made and has no machine yet. */
+function noSpot(): Fault {
+  return new Fault({
+    ...{ code: "aws-no-spot", property: "aws.spot", blame: "infrastructure" },
+    message:
+      "AWS has given no machine of spot capacity: none of the types is free in any zone, or your account may have none (Service Quotas, EC2, `All G and VT Spot Instance Requests`).",
+    next: "AWS goes on trying. Run this again: it waits on, or takes a machine on demand if there was none for `aws.onDemandFallback` minutes. More types in `aws.instanceTypes` are more capacity.",
+  });
 }
 
 function noCapacity(said: string): FaultFacts {

@@ -9,6 +9,10 @@ export const tagNames = {
   leaseHours: "tuneup:lease-hours",
   /** On the volume alone: `data`. */
   volume: "tuneup:volume",
+  /** On the bucket alone: `runs`. */
+  bucket: "tuneup:bucket",
+  /** AWS's own, on each machine that an Auto Scaling group started: the group's name. */
+  group: "aws:autoscaling:groupName",
   /** On one rule of a group alone: that it is open to the internet on purpose. */
   open: "tuneup:open",
 } as const;

@@ -1,4 +1,6 @@
 import { endScripts, type Ends, leaseFile } from "./ends.ts";
+import { type ResumePlace, resumePlaceFile } from "../resume-plan.ts";
+import { callScript, endScript, type GroupPlace, inGroup, resumeScript, resumeUnit } from "./group-scripts.ts";
 
 /** What a machine is told at its first start. */
 export interface MachineStart {
@@ -133,10 +135,73 @@ export function userData({ volumeId, mountPoint = "/var/lib/tuneup", leaseHours,
   const early = ends === undefined ? undefined : endScripts(ends, { folder, data: mountPoint });
   const timers = { lease: `${folder}/lease ${leaseFile} ${Math.round(leaseHours * 3600)}`, ...early?.timers };
   const scripts = { "mount-volume": mountScript, lease: leaseScript, ...early?.scripts };
-  const file = (permissions: string, path: string, content: string) => ({ path, permissions, content });
   const mount = `${folder}/mount-volume ${deviceOf(volumeId)} ${mountPoint} ${machineUser}:`;
+  return cloudConfig({ scripts, timers, last: `${mount} && echo "tuneup: ${readyLine}"` });
+}
+
+/** What a machine of a group is told at its start, whichever it is. */
+export interface GroupStart extends GroupPlace {
+  /** The data directory, on its root disk. Default: /var/lib/tuneup. */
+  readonly mountPoint?: string;
+  /** When every machine of the group ends, in ISO 8601: a machine that comes in place of another has no lease of its own. */
+  readonly expiry: string;
+  /** As on demand. */
+  readonly ends?: Ends | undefined;
+  /** Where one machine leaves what the next goes on by (`resumeAddress`). Default: none goes on by itself. */
+  readonly resume?: string | undefined;
+}
+
+/** The user data of all machines of a group. Throws RangeError for what is no group's name or no time: they go into a shell. */
+export function groupUserData(start: GroupStart): string {
+  const { group, region, mountPoint = "/var/lib/tuneup", expiry, ends } = start;
+  for (const [what, text] of Object.entries({ group, region }))
+    if (!/^[\w-]+$/.test(text)) throw new RangeError(`A ${what}'s name is plain here, got ${JSON.stringify(text)}.`);
+  const end = Date.parse(expiry) / 1000;
+  if (Number.isNaN(end)) throw new RangeError(`The end of a lease is a time, got ${JSON.stringify(expiry)}.`);
+  const early = ends === undefined ? undefined : endScripts(ends, { folder, data: mountPoint });
+  const timers = { lease: `${folder}/lease ${leaseFile} 0`, ...early?.timers };
+  const scripts = {
+    ...{ "aws-call": callScript, "end-machine": endScript({ group, region }), lease: inGroup(leaseScript, " now") },
+    ...Object.fromEntries(Object.entries(early?.scripts ?? {}).map(([name, script]) => [name, inGroup(script)])),
+  };
+  const next = resuming(start);
+  const made = `mkdir -p ${mountPoint} && chown -R ${machineUser}: ${mountPoint} && chmod 700 ${mountPoint}`;
+  const begun = next === undefined ? "" : " && systemctl start --no-block tuneup-resume";
+  return cloudConfig({
+    ...{ scripts: { ...scripts, ...next?.scripts }, timers, files: { [leaseFile]: `${end}\n`, ...next?.files } },
+    last: `${made}${begun} && echo "tuneup: ${readyLine}"`,
+  });
+}
+
+function resuming({ region, mountPoint = "/var/lib/tuneup", resume: address }: GroupStart) {
+  if (address === undefined) return undefined;
+  if (!/^s3:\/\/[a-z0-9.-]+\/[\w./ +=@:!~-]+\/$/.test(address) || address.includes("  "))
+    throw new RangeError(`What the next machine goes on by is a folder of a bucket, got ${JSON.stringify(address)}.`);
+  return {
+    scripts: { resume: resumeScript({ region, address, mountPoint, user: machineUser }) },
+    files: {
+      [resumePlaceFile(mountPoint)]: `${JSON.stringify({ address, region } satisfies ResumePlace)}\n`,
+      "/etc/systemd/system/tuneup-resume.service": resumeUnit(folder),
+    },
+  };
+}
+
+interface Start {
+  /** By their names. */
+  readonly scripts: Readonly<Record<string, string>>;
+  /** What a timer runs, by its name. */
+  readonly timers: Readonly<Record<string, string>>;
+  /** By their paths. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** The last step, for a shell. */
+  readonly last: string;
+}
+
+function cloudConfig({ scripts, timers, files = {}, last }: Start): string {
+  const file = (permissions: string, path: string, content: string) => ({ path, permissions, content });
   const config = {
     write_files: [
+      ...Object.entries(files).map(([path, content]) => file("0644", path, content)),
       ...Object.entries(scripts).map(([name, content]) => file("0755", `${folder}/${name}`, content)),
       ...Object.entries(timers)
         .flatMap(([name, command]) => Object.entries(units(name, whats[name as keyof typeof whats], command)))
@@ -146,7 +211,7 @@ export function userData({ volumeId, mountPoint = "/var/lib/tuneup", leaseHours,
       ["systemctl", "daemon-reload"],
       ...Object.keys(timers).map((name) => ["systemctl", "enable", "--now", `tuneup-${name}.timer`]),
       // Last, since its end is the end of the whole to cloud-init.
-      ["sh", "-c", `${mount} && echo "tuneup: ${readyLine}"`],
+      ["sh", "-c", last],
     ],
   };
   // JSON is YAML too, and needs no quoting of ours.

@@ -139,6 +139,15 @@ describe("a machine for aws", () => {
     expect(by(stated, "price-estimated")?.basis).toBe("compute.pricePerHour");
   });
 
+  it("warns of weights in a bucket that a machine of spot capacity may not read by itself", async () => {
+    const model = { source: "s3", id: "s3://weights/qwen" };
+    const warned = by(await found({ model, aws: { spot: true } }), "aws-spot-weights");
+    expect(warned).toMatchObject({ level: "warning", property: "model.id" });
+    expect(warned?.message).toContain("s3://weights/qwen");
+    expect(by(await found({ model }), "aws-spot-weights")).toBeUndefined();
+    expect(by(await found({ aws: { spot: true } }), "aws-spot-weights")).toBeUndefined();
+  });
+
   it("counts the load balancer of a public chat", async () => {
     const certificate = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b";
     const publicChat = { certificate, allowedCidrs: ["203.0.113.0/24"] };

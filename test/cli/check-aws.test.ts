@@ -13,8 +13,8 @@ beforeAll(async () => {
   // Without tools: whoever asked for Pulumi here would fetch or build it.
   home = await makeTestHome({ shared: [] });
   project = await makeTestProject();
-  await project.writeStack("spot", {
-    ...{ target: "aws", aws: { spot: true }, model: { source: "hub", id: "some/other" } },
+  await project.writeStack("two-cards", {
+    ...{ target: "aws", compute: { gpus: 2 }, model: { source: "hub", id: "some/other" } },
     ...{ datasets: [{ builtin: "identity", name: "Ada", author: "us" }], train: { template: "qwen" } },
   });
 });
@@ -35,10 +35,10 @@ it("`tuneup check` proposes a machine for aws, without asking this one what it h
 it.each(["render", "adopt", "preview", "up"])(
   "`tuneup %s` refuses what is not started on aws before anything is set up, and says what to do",
   async (word) => {
-    const { all, exitCode } = await execa(process.execPath, [`${project.folder}/cli/main.ts`, word, "spot"], {
+    const { all, exitCode } = await execa(process.execPath, [`${project.folder}/cli/main.ts`, word, "two-cards"], {
       ...{ env: home.environment, reject: false, all: true },
     });
-    expect(all).toMatch(/aws\.spot: must be false: this release starts machines on demand alone\. Take it out;/);
+    expect(all).toMatch(/compute\.gpus: must be 1 for the target aws, where one card trains, got 2\./);
     expect(all).toMatch(/aws\.instanceTypes: is needed for some\/other, whose config\.json is not bundled/);
     expect(exitCode).toBe(1);
     expect(await readdir(home.home)).not.toContain("tools");

@@ -101,8 +101,63 @@ it("a machine that is replaced counts as owned, and another resource's creation 
   expect(recordedMachines({ resources, pending_operations: pending })).toEqual({
     owned: ["i-0a", "i-0b"],
     begun: [],
+    groups: [],
+    begunGroups: [],
   });
-  expect(recordedMachines({})).toEqual({ owned: [], begun: [] });
+  expect(recordedMachines({})).toEqual({ owned: [], begun: [], groups: [], begunGroups: [] });
+});
+
+describe("a group of spot capacity", () => {
+  const group = "aws:autoscaling/group:Group";
+  const owned = { resources: [{ type: group, id: "tuneup-demo" }] };
+  const begun = {
+    pending_operations: [
+      {
+        type: "creating",
+        resource: { type: group, inputs: { name: "tuneup-demo", tags: [{ key: "k", value: "v" }] } },
+      },
+    ],
+  };
+  beforeEach(() => {
+    aws.machines = [{ id: "i-0a", state: "running", stack: "demo", expiry, group: "tuneup-demo" }];
+  });
+
+  it("owns its machines, whichever they are: no state has them", async () => {
+    await end(owned);
+    expect(said).toEqual([]);
+    expect(await faultOf(end({}))).toMatchObject({ code: "machine-unowned" });
+  });
+
+  it("that a killed up made is deleted with its machine, and waited for until its name is free", async () => {
+    const there =
+      "<AutoScalingGroups><member><AutoScalingGroupName>tuneup-demo</AutoScalingGroupName></member></AutoScalingGroups>";
+    const states = [there, there, "<AutoScalingGroups/>"];
+    Object.defineProperty(aws.answers, "get", {
+      value: (action: string) => {
+        if (action === "DescribeAutoScalingGroups") return states.shift();
+        return action === "DeleteAutoScalingGroup" ? "" : undefined;
+      },
+    });
+    await end(begun);
+    expect(aws.actions).toEqual([
+      ...["DescribeAutoScalingGroups", "DeleteAutoScalingGroup", "DescribeAutoScalingGroups"],
+      ...["DescribeAutoScalingGroups", "DescribeInstances"],
+    ]);
+    expect(said).toEqual([expect.stringMatching(/^Ending the group tuneup-demo \(us-east-1\) and its machine: /)]);
+  });
+
+  it("that was never made is nothing to end", async () => {
+    aws.machines = [];
+    aws.answers.set("DescribeAutoScalingGroups", "<AutoScalingGroups/>");
+    await end(begun, "down");
+    expect(aws.actions).not.toContain("DeleteAutoScalingGroup");
+  });
+
+  it("that may not be deleted says so", async () => {
+    aws.answers.set("DescribeAutoScalingGroups", "<AutoScalingGroupName>tuneup-demo</AutoScalingGroupName>");
+    aws.refusals.set("DeleteAutoScalingGroup", [{ status: 403, name: "AccessDenied", message: "no" }]);
+    expect(await faultOf(end(begun))).toMatchObject({ code: "aws-forbidden" });
+  });
 });
 
 describe("recover", () => {

@@ -24,6 +24,7 @@ export interface Doorman {
 export interface Door {
   /** For AWS_ENDPOINT_URL. */
   readonly address: string;
+  readonly port: number;
   /** Actions of all calls so far, as `ec2:RunInstances`. */
   readonly calls: string[];
   /** From now on such calls fail. Returns what ends that. */
@@ -46,7 +47,7 @@ export async function openDoor(behind: string, doorman: Doorman): Promise<Door> 
     const own = await doorman.instead(call);
     if (own !== undefined) return own;
     const answer = await passed(behind, asked, body);
-    if (answer.status < 300) await doorman.after(call, answer.body);
+    if (answer.status < 300 && call.service !== "s3") await doorman.after(call, answer.body.toString());
     return answer;
   };
   const server = createServer((asked, response) => {
@@ -58,8 +59,9 @@ export async function openDoor(behind: string, doorman: Doorman): Promise<Door> 
       );
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
   return {
-    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...{ address: `http://127.0.0.1:${port}`, port },
     calls,
     refuse: (error) => {
       errors.add(error);
@@ -78,16 +80,19 @@ async function bodyOf(asked: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-/** The emulator's own answer. The headers go on as they are: it knows the service by them. */
+/** The emulator's own answer. The headers go on as they are, both ways: it knows the service by them, and S3 says much in them. */
 async function passed(behind: string, asked: IncomingMessage, body: Buffer): Promise<Answer> {
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const { method, headers, url = "/" } = asked;
     request(new URL(url, behind), { method, headers }, resolve).once("error", reject).end(body);
   });
-  const type = answer.headers["content-type"] ?? "text/plain";
-  return { status: answer.statusCode ?? 500, type, body: (await bodyOf(answer)).toString() };
+  const { "content-type": type = "text/plain", ...headers } = answer.headers;
+  // These two are of one connection alone.
+  delete headers.connection;
+  delete headers["transfer-encoding"];
+  return { status: answer.statusCode ?? 500, type, headers, body: await bodyOf(answer) };
 }
 
-function send(response: ServerResponse, { status, type, body }: Answer): void {
-  response.writeHead(status, { "content-type": type }).end(body);
+function send(response: ServerResponse, { status, type, body, headers = {} }: Answer): void {
+  response.writeHead(status, { ...headers, "content-type": type }).end(body);
 }

@@ -6,7 +6,9 @@ export function guestPrograms(folder: string): Readonly<Record<string, string>> 
     // Units are started by their ExecStart; a timer's service once now, and again whenever the test lets time pass.
     systemctl: `#!/bin/bash
 echo "systemctl $*" >>/run/systemctl.log
+[ ! -e /run/variables ] || . /run/variables
 start() {
+  case $1 in *.*) ;; *) set -- "$1.service" ;; esac
   unit=/etc/systemd/system/$1
   [ -f "$unit" ] || { echo "Failed to start $1: Unit $1 not found." >&2; return 5; }
   case $1 in
@@ -22,7 +24,23 @@ start() {
 }
 case $1 in
 poweroff | halt) touch '${folder}/poweroff' ;;
-start | restart) shift; for unit in "$@"; do case $unit in -*) ;; *) start "$unit" || exit ;; esac; done ;;
+start | restart)
+  shift
+  background=
+  for unit in "$@"; do
+    case $unit in
+    --no-block) background=yes ;;
+    -*) ;;
+    *)
+      [ -n "$background" ] || { start "$unit" || exit; continue; }
+      mark=/run/activating-\${unit%.service}
+      touch "$mark"
+      { start "$unit"; rm "$mark"; } </dev/null >/dev/null 2>&1 &
+      ;;
+    esac
+  done
+  ;;
+show) unit=\${*: -1}; if [ -e "/run/activating-\${unit%.service}" ]; then echo activating; else echo inactive; fi ;;
 enable) shift; [ "$1" = --now ] || exit 0; shift; for unit in "$@"; do start "$unit" || exit; done ;;
 esac
 exit 0
@@ -34,6 +52,11 @@ device=$(awk -v point="$1" '$2 == point { print $1 }' /etc/fstab)
 volume=$(dirname "$(readlink -f "$device")")
 blkid -p "$volume/device" >/dev/null || { echo "mount: $1: wrong fs type, bad superblock on $device." >&2; exit 32; }
 exec /usr/bin/mount --rbind "$volume/files" "$1"
+`,
+    // What is below env is shown read-only, and the user's already.
+    chown: `#!/bin/bash
+[ "$1" = -R ] || exec /usr/bin/chown "$@"
+exec find "$3" -path "$3/env" -prune -o -exec /usr/bin/chown -h "$2" {} +
 `,
     date: `#!/bin/bash
 later=$(cat /run/later 2>/dev/null || echo 0)

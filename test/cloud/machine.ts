@@ -4,10 +4,12 @@ import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { environmentPython } from "../fixtures/tiny-model.ts";
 import { sharedHome } from "../fixtures/home.ts";
-import { openNamespace } from "../faults/ssh/namespace.ts";
+import { type Namespace, openNamespace } from "../faults/ssh/namespace.ts";
 import { makeServer, type Server } from "../faults/ssh/server.ts";
 import { wireOf } from "../faults/ssh/wire.ts";
 import { firstStart, guestScript } from "./guest.ts";
+import { type Metadata, openMetadata } from "./metadata.ts";
+import { openRelay } from "./relay.ts";
 import type { Disk } from "./volumes.ts";
 
 /** A running instance: a host of its own behind a wire, that does what its user data says. */
@@ -24,6 +26,8 @@ export interface Machine {
   console(): Promise<string>;
   /** Has it powered itself off? */
   isOff(): boolean;
+  /** From now on its metadata service says that AWS takes it back; nothing where it has none. */
+  notice(): void;
   /** Time goes on by so many seconds, and its timers run. */
   later(seconds: number): Promise<void>;
   /** Its power is cut. */
@@ -40,8 +44,20 @@ export interface MachineOptions {
   readonly variables: Readonly<Record<string, string>>;
 }
 
+/** What a machine of a group has beside: its data on its root disk, and AWS within its reach. */
+export interface GroupMachine {
+  /** Shown at /var/lib/tuneup. */
+  readonly disk: Disk;
+  /** Where AWS is on this machine: a port of loopback, which is the same inside, and the socket behind it. */
+  readonly aws: { readonly port: number; readonly socket: string };
+}
+
 /** Starts one with this user data; it is reachable when this ends, its first start goes on. */
-export async function startMachine(userData: string, { uid, variables }: MachineOptions): Promise<Machine> {
+export async function startMachine(
+  userData: string,
+  { uid, variables }: MachineOptions,
+  ofGroup?: GroupMachine,
+): Promise<Machine> {
   const prefix = dirname(dirname(await realpath(await environmentPython(sharedHome))));
   const reachable = prefix === "/usr" ? [] : [prefix];
   const namespace = await openNamespace(() => Promise.resolve({ shown: [], reachable }), { user: "ubuntu", uid });
@@ -49,6 +65,7 @@ export async function startMachine(userData: string, { uid, variables }: Machine
   try {
     await mkdir(join(folder, "devices"));
     await inside(["bash", "-c", guestScript(folder)]);
+    const metadata = ofGroup === undefined ? undefined : await equip(namespace, ofGroup);
     const wire = wireOf(namespace);
     const { server } = await makeServer(namespace, wire, variables);
     await server.acceptOnly([]);
@@ -61,6 +78,7 @@ export async function startMachine(userData: string, { uid, variables }: Machine
       ...{ address, inside, admit: admitter(server) },
       attach: (volumeId, disk) => inside(["bash", "-c", attachScript(volumeId, disk)]).then(() => undefined),
       console: () => inside(["bash", "-c", "cat /var/log/cloud-init-output.log /run/console 2>/dev/null || true"]),
+      notice: () => metadata?.notice(),
       isOff: () => existsSync(join(folder, "poweroff")),
       later: async (seconds) => {
         const run = `systemctl start "\${timer%.timer}.service"`;
@@ -70,6 +88,7 @@ export async function startMachine(userData: string, { uid, variables }: Machine
       },
       end: async () => {
         await server.stop();
+        await metadata?.close();
         await namespace.remove();
         await first;
       },
@@ -78,6 +97,25 @@ export async function startMachine(userData: string, { uid, variables }: Machine
     await namespace.remove();
     throw thrown;
   }
+}
+
+/** Gives a machine of a group its data directory, AWS's API, and the metadata service at its usual address. */
+async function equip({ folder, home, inside, enter }: Namespace, { disk, aws }: GroupMachine): Promise<Metadata> {
+  const metadata = await openMetadata(join(folder, "metadata.sock"));
+  const rootDisk = `mkdir -p /var/lib/tuneup; mount --rbind '${disk.files}' /var/lib/tuneup`;
+  // What systemd gives to every unit: there is no AWS but here, and the user's home is elsewhere.
+  const variables = `export AWS_ENDPOINT_URL=http://127.0.0.1:${aws.port} TUNEUP_RESUME_HOME='${home}' no_proxy='*'`;
+  const service = "ip addr add 169.254.169.254/32 dev lo";
+  await inside([
+    "bash",
+    "-c",
+    ["set -e", ...shownBy(disk), rootDisk, `echo "${variables}" >/run/variables`, service].join("\n"),
+  ]);
+  await openRelay(Number(/--target=(\d+)/.exec(enter.join(" "))?.[1]), [
+    { host: "127.0.0.1", ...aws },
+    { host: "169.254.169.254", port: 80, socket: metadata.socket },
+  ]);
+  return metadata;
 }
 
 /** Keys are taken for a minute each, as EC2 Instance Connect has it. */
@@ -96,10 +134,11 @@ function admitter(server: Server): (key: string) => Promise<void> {
   };
 }
 
-function attachScript(volumeId: string, { folder, environment }: Disk): string {
-  const shown = environment.shown.map(
-    ({ from, at }) => `mount --bind '${from}' '${at}'; mount -o remount,bind,ro '${at}'`,
-  );
+function shownBy({ environment }: Disk): string[] {
+  return environment.shown.map(({ from, at }) => `mount --bind '${from}' '${at}'; mount -o remount,bind,ro '${at}'`);
+}
+
+function attachScript(volumeId: string, disk: Disk): string {
   const device = `nvme-Amazon_Elastic_Block_Store_${volumeId.replace("-", "")}`;
-  return ["set -e", ...shown, `ln -sfn '${folder}/device' '/dev/disk/by-id/${device}'`].join("\n");
+  return ["set -e", ...shownBy(disk), `ln -sfn '${disk.folder}/device' '/dev/disk/by-id/${device}'`].join("\n");
 }

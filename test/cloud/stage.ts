@@ -17,13 +17,15 @@ export const aws = {
   lease: { hours: 4 },
 };
 
-/** Opens one with nothing in the account. */
-export async function openCloudStage(): Promise<CloudStage> {
+/** Opens one with nothing in the account. `variables`: more of them for the user's programs. */
+export async function openCloudStage(
+  variables: (cloud: Cloud) => Readonly<Record<string, string>> = () => ({}),
+): Promise<CloudStage> {
   const cloud = await openCloud({ TUNEUP_RUN_BACKOFF_MS: "100" });
   try {
     const stage = await openStage({
       data: cloud.disks.data,
-      environment: { ...cloud.environment, TUNEUP_SSH_ALIVE_S: "1", TUNEUP_AWS_POLL_MS: "200" },
+      environment: { ...cloud.environment, TUNEUP_SSH_ALIVE_S: "1", TUNEUP_AWS_POLL_MS: "200", ...variables(cloud) },
       config: { target: "aws", aws },
     });
     await useStandIn(stage.folder, "aws");

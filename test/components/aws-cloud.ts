@@ -29,6 +29,18 @@ export interface Cloud {
     readonly subnets: readonly string[];
     readonly publicSubnets?: Readonly<Record<string, readonly string[]>>;
   };
+  /** Groups of machines, and how many each is to have. */
+  readonly groups?: readonly {
+    readonly name: string;
+    readonly desired: number;
+    /** How many are to be on demand. Default: 0. */
+    readonly onDemand?: number;
+    readonly tags: Readonly<Record<string, string>>;
+  }[];
+  /** Buckets with the stack's tags. */
+  readonly buckets?: readonly { readonly name: string; readonly tags: Readonly<Record<string, string>> }[];
+  /** Size of the image's root disk; undefined where it has none on EBS. Default: 75. */
+  readonly rootGiB?: string | undefined;
   /** Letters of the region's zones. Default: a to c. */
   readonly zones?: readonly string[];
   /** What every question is answered with, if AWS refuses. */
@@ -79,6 +91,13 @@ function refused(token: string, reason: string): Error {
   return Object.assign(new Error(details), { details });
 }
 
+function imageIn(there: Cloud): object {
+  const size = "rootGiB" in there ? there.rootGiB : "75";
+  const ebs = size === undefined ? {} : { volume_size: size, encrypted: "false" };
+  const root = { deviceName: "/dev/sda1", ebs };
+  return { rootDeviceName: "/dev/sda1", blockDeviceMappings: [{ deviceName: "/dev/sdb", ebs: {} }, root] };
+}
+
 function answer(token: string, inputs: Inputs): object {
   if (cloud.refusal !== undefined) throw refused(token, cloud.refusal);
   const values = (name: string): readonly string[] =>
@@ -95,6 +114,25 @@ function answer(token: string, inputs: Inputs): object {
       return { ids: cloud.machines.map(({ id }) => id) };
     case "getInstance":
       return cloud.machines.find(({ id }) => id === inputs["instanceId"]) ?? {};
+    case "getAmi":
+      return imageIn(cloud);
+    case "getAmiIds":
+      return { names: (cloud.groups ?? []).map(({ name }) => name) };
+    case "getGroup": {
+      const found = cloud.groups?.find(({ name }) => name === inputs["name"]);
+      const { desired, tags, onDemand = 0 } = found ?? { desired: 0, tags: {} };
+      const pairs = Object.entries(tags).map(([key, value]) => ({ key, value, propagateAtLaunch: true }));
+      const instancesDistributions = [{ onDemandBaseCapacity: onDemand }];
+      return { desiredCapacity: desired, tags: pairs, mixedInstancesPolicies: [{ instancesDistributions }] };
+    }
+    case "getResources":
+      return {
+        resourceTagMappingLists: (cloud.buckets ?? []).map(({ name, tags }) => ({
+          ...{ resourceArn: `arn:aws:s3:::${name}`, tags },
+        })),
+      };
+    case "getCallerIdentity":
+      return { accountId: "123456789012" };
     case "getVpc":
       return { id: cloud.vpc?.id };
     case "getSubnets":
@@ -136,7 +174,8 @@ export async function declare(
     there = emptyCloud,
     whole = false,
     isFinished = () => Promise.resolve(false),
-  }: { stack?: string; there?: Cloud; whole?: boolean; isFinished?: Finished } = {},
+    last = whole ? "tuneup-host:index:RunCompletion" : "aws:scheduler/schedule:Schedule",
+  }: { stack?: string; there?: Cloud; whole?: boolean; isFinished?: Finished; last?: string } = {},
 ): Promise<readonly Declared[]> {
   declared.length = 0;
   asked.length = 0;
@@ -145,7 +184,6 @@ export async function declare(
   region = config.aws?.region ?? "us-east-1";
   const target = await targetOf(stack, hostSpecOf(config, {}, stack), config, isFinished);
   if (whole) new Experiment(stack, { config, target });
-  const last = whole ? "tuneup-host:index:RunCompletion" : "aws:scheduler/schedule:Schedule";
   const isThere = (): void => {
     if (!declared.some(({ type }) => type === last)) throw new Error(`${last} is not declared yet`);
   };

@@ -16,7 +16,9 @@ const read = (name: string) => readFileSync(new URL(`../../docs/${name}.json`, i
 /** What whoever runs `up` may do, and what is added for a public chat. */
 const policy = read("aws-iam");
 const policyOfChat = read("aws-iam-public-chat");
-const policies = [policy, policyOfChat];
+/** And what is added for spot capacity. */
+const policyOfSpot = read("aws-iam-spot");
+const policies = [policy, policyOfChat, policyOfSpot];
 const actionsIn = (text: string) => statementsOf(text).flatMap((statement) => textsAt(statement, "Action"));
 const statements = policies.flatMap(statementsOf);
 
@@ -27,7 +29,7 @@ async function types(more: object): Promise<Set<string>> {
   const found = new Set<string>();
   for (const settings of [{}, { egress: "none" }, { vpc: "default" }]) {
     const aws = { ...settings, ...more };
-    for (const name of shipped) {
+    for (const name of shipped.filter((one) => one !== "aws-spot")) {
       const all = ofAws(await declare(shippedExperiment(name, { aws }), { there }));
       for (const { type } of all) found.add(type);
     }
@@ -39,12 +41,18 @@ it("names an action only where a resource, or a call of ours, takes it, and lack
   const uses = ["audit", "host", "invokes", "leftovers", "purge", "tags"];
   const usual = [...(await types({})), ...uses];
   const withChat = new Set([...usual, ...(await types({ publicChat })), "publicChat"]);
-  expect(Object.keys(actionsOf).toSorted()).toEqual([...withChat].toSorted());
+  const withSpot = new Set([...usual, "spot"]);
+  for (const { type } of ofAws(await declare(shippedExperiment("aws-spot")))) withSpot.add(type);
+  expect(Object.keys(actionsOf).toSorted()).toEqual([...new Set([...withChat, ...withSpot])].toSorted());
   const needed = (names: readonly string[]) => [...new Set(names.flatMap((name) => actionsOf[name] ?? []))];
   expect([...new Set(actionsIn(policy))].toSorted()).toEqual(needed(usual).toSorted());
   // Beside the first, and no action in both.
   const added = needed([...withChat]).filter((action) => !needed(usual).includes(action));
   expect(actionsIn(policyOfChat).toSorted()).toEqual(added.toSorted());
+  // What a launch template may be used for and tagged with is for templates alone.
+  const addedForSpot = needed([...withSpot]).filter((action) => !needed(usual).includes(action));
+  const onTemplates = ["ec2:CreateTags", "ec2:RunInstances"];
+  expect([...new Set(actionsIn(policyOfSpot))].toSorted()).toEqual([...addedForSpot, ...onTemplates].toSorted());
 });
 
 it("keeps the pack's own rules: no wildcard, no action on everything", () => {
@@ -78,7 +86,7 @@ it("changes, ends and reaches only what has the tag of tuneup, or its path and n
       "StartFromAnImage",
       "StartWithAnEncryptedDisk",
       "TagWhatIsMade",
-      "CloseTheDefaultGroup",
+      ...["CloseTheDefaultGroup", "TagTemplates", "TheFirstGroupOfAnAccount"],
     ];
     expect(tagged || named || looks || other.includes(sid), sid).toBe(true);
   }
@@ -93,12 +101,17 @@ it("fits what is declared: names, path, image, user", async () => {
     expect(arns).toContain(`arn:aws:elasticloadbalancing:*:*:${kind}/tuneup-*`);
   }
   expect(balancerName("exp")).toBe("tuneup-exp");
+  const ofSpot = await declare(shippedExperiment("aws-spot"));
+  expect(only(ofSpot, "Group").inputs["name"]).toMatch(/^tuneup-/);
+  expect(only(ofSpot, "Bucket").inputs["bucket"]).toMatch(/^tuneup-/);
+  expect(arns).toContain("arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/tuneup-*");
+  expect(arns).toContain("arn:aws:s3:::tuneup-*");
   expect(only(all, "Schedule").name).toMatch(new RegExp(`^${resourceName("exp")}`));
   expect(awsConfig(undefined).amiParameter).toMatch(/^\/aws\/service\/deeplearning\//);
   expect(arns).toContain("arn:aws:ssm:*::parameter/aws/service/deeplearning/*");
 });
 
-it.each(["aws-iam", "aws-iam-public-chat"])("%s fits into one managed policy of IAM", (name) => {
+it.each(["aws-iam", "aws-iam-public-chat", "aws-iam-spot"])("%s fits into one managed policy of IAM", (name) => {
   expect(read(name).replace(/\s/g, "").length).toBeLessThanOrEqual(6144);
 });
 

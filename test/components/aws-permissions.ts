@@ -83,6 +83,49 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
     ...["CreateListener", "DescribeListeners", "DescribeListenerAttributes", "DeleteListener"],
     ...["ModifyListener", "ModifyListenerAttributes", ...balancersTags],
   ),
+  "aws:autoscaling/group:Group": [
+    ...scaling(
+      "CreateAutoScalingGroup",
+      "DescribeAutoScalingGroups",
+      "UpdateAutoScalingGroup",
+      "DeleteAutoScalingGroup",
+    ),
+    ...scaling("CreateOrUpdateTags", "DeleteTags", "StartInstanceRefresh", "DescribeInstanceRefreshes"),
+    ...scaling("DescribeScalingActivities", "DescribeWarmPool", "DescribeLifecycleHooks"),
+    // A group is made only by who may start what is in its template.
+    ...["ec2:RunInstances", "iam:PassRole", "iam:CreateServiceLinkedRole"],
+  ],
+  "aws:ec2/launchTemplate:LaunchTemplate": ec2(
+    ...["CreateLaunchTemplate", "DescribeLaunchTemplates", "DescribeLaunchTemplateVersions", "DeleteLaunchTemplate"],
+    ...["CreateLaunchTemplateVersion", "ModifyLaunchTemplate"],
+  ),
+  "aws:s3/bucket:Bucket": s3(
+    ...["CreateBucket", "ListBucket", "PutBucketTagging", "TagResource", "UntagResource", "ListTagsForResource"],
+    // All that the provider reads of a bucket.
+    ...["GetAccelerateConfiguration", "GetBucketAcl", "GetBucketCORS", "GetBucketLogging", "GetBucketTagging"],
+    ...["GetBucketObjectLockConfiguration", "GetBucketPolicy", "GetBucketRequestPayment", "GetBucketVersioning"],
+    ...["GetBucketWebsite", "GetEncryptionConfiguration", "GetLifecycleConfiguration", "GetReplicationConfiguration"],
+  ),
+  "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": s3(
+    "PutBucketPublicAccessBlock",
+    "GetBucketPublicAccessBlock",
+  ),
+  "aws:s3/bucketPolicy:BucketPolicy": s3("PutBucketPolicy", "GetBucketPolicy"),
+  "aws:s3/bucketVersioning:BucketVersioning": s3("PutBucketVersioning", "GetBucketVersioning"),
+  "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": s3(
+    "PutEncryptionConfiguration",
+    "GetEncryptionConfiguration",
+  ),
+  "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": s3(
+    "PutLifecycleConfiguration",
+    "GetLifecycleConfiguration",
+  ),
+  // What the program asks for spot capacity alone, and `down --purge` does.
+  spot: [
+    ...["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeImages", "ec2:DescribeAvailabilityZones"],
+    ...["tag:GetResources", "sts:GetCallerIdentity"],
+    ...s3("ListBucketVersions", "DeleteObject", "DeleteObjectVersion", "DeleteBucket"),
+  ],
   // What the program asks for a public chat alone.
   publicChat: ec2("DescribeAvailabilityZones"),
   // Everything that has tags.
@@ -119,4 +162,12 @@ function iam(...names: readonly string[]): string[] {
 
 function balancing(...names: readonly string[]): string[] {
   return names.map((name) => `elasticloadbalancing:${name}`);
+}
+
+function scaling(...names: readonly string[]): string[] {
+  return names.map((name) => `autoscaling:${name}`);
+}
+
+function s3(...names: readonly string[]): string[] {
+  return names.map((name) => `s3:${name}`);
 }

@@ -52,6 +52,57 @@ describe("a machine that is not to be had", () => {
     expect(told.message).toContain(id);
   });
 
+  it("is followed by another where AWS took it back, and that one is waited for until it goes on by itself", async () => {
+    const { name, id } = newStack(aws, "terminated", {
+      ...{ reason: "Server.SpotInstanceTermination", expiry: "2999-01-01T00:00:00Z" },
+    });
+    const next = `${id}0`;
+    await aws.boot("done", "");
+    const say = (state: string) => aws.program("systemctl", `#!/bin/sh\necho ${state}\n`);
+    await say("activating");
+    const said: string[] = [];
+    const steps: [RegExp, () => unknown][] = [
+      [
+        /^AWS took the machine back; waiting until there is another$/,
+        () => {
+          aws.machines = [...aws.machines, { id: next, state: "running", stack: name }];
+          aws.online.add(next);
+        },
+      ],
+      [/ took another machine's place and prepares what that one had$/, () => say("inactive")],
+    ];
+    await way.link(name, { spot: true }).open({
+      onProgress: ({ message }) => {
+        if (said.at(-1) === message) return;
+        said.push(message);
+        const [line, then] = steps[said.length - 1] ?? [];
+        if (line?.test(message) === true) void then?.();
+      },
+    });
+    expect(said).toHaveLength(2);
+    expect(said[1]).toContain(next);
+  });
+
+  it.each([
+    ["by its own word", "tuneup: this machine ends: its lease is over.\n", "2999-01-01T00:00:00Z"],
+    ["with its lease", "", "2020-01-01T00:00:00Z"],
+  ])("of spot capacity is followed by none where it ended %s", async (_how, said, expiry) => {
+    const { name, id } = newStack(aws, "terminated", { reason: "Client.UserInitiatedShutdown", expiry });
+    aws.consoles.set(id, said);
+    const told = await faultOf(way.link(name, { spot: true }).open());
+    expect(told).toMatchObject({
+      code: "machine-ended",
+      next: expect.stringMatching(/^What its runs published is kept; /) as string,
+    });
+  });
+
+  it("of spot capacity is waited for as long as any other", async () => {
+    vi.stubEnv("TUNEUP_AWS_PATIENCE_MS", "1");
+    const { name } = newStack(aws, "terminated", { reason: "Server.SpotInstanceTermination" });
+    const told = await faultOf(way.link(name, { spot: true }).open());
+    expect(told.message).toMatch(/AWS took the spot capacity back\.$/);
+  });
+
   it("is stopped", async () => {
     const { name, id } = newStack(aws, "stopped");
     const told = await faultOf(way.link(name).open());

@@ -19,8 +19,9 @@ export function newStack(aws: FakeAws, state = "running", more: object = {}) {
 export function links(aws: FakeAws) {
   const opened: AwsLink[] = [];
   return {
-    link(stack: string): AwsLink {
-      const spec = { kind: "aws", region: "us-east-1", stack, dataDirectory: join(aws.folder, "data") } as const;
+    link(stack: string, more: { readonly spot?: boolean } = {}): AwsLink {
+      const where = { region: "us-east-1", stack, dataDirectory: join(aws.folder, "data") };
+      const spec = { kind: "aws", ...where, ...more } as const;
       const made = new AwsLink(spec, join(aws.folder, "home"), awsTiming(process.env));
       opened.push(made);
       return made;

@@ -24,6 +24,8 @@ export interface FakeMachine {
   readonly reason?: string;
   readonly expiry?: string;
   readonly startedAt?: string;
+  /** The Auto Scaling group that it is of. */
+  readonly group?: string;
 }
 
 /** A data volume as the stand-in knows it. */
@@ -70,6 +72,8 @@ export interface FakeAws {
   refuse(words: string | undefined): Promise<void>;
   /** What cloud-init says there, and the log of the first start. */
   boot(status: string, log: string): Promise<void>;
+  /** A program that the machine has of its own. */
+  program(name: string, content: string): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -98,6 +102,7 @@ export async function fakeAws(): Promise<FakeAws> {
     calls: async () => (await readFile(join(folder, "calls"), "utf8").catch(() => "")).split("\n").filter(Boolean),
     refuse: (words) =>
       words === undefined ? rm(join(folder, "refusal"), { force: true }) : writeFile(join(folder, "refusal"), words),
+    program: (name, content) => program(join(own, name), content),
     boot: async (status, log) => {
       await writeFile(join(folder, "boot.log"), log);
       await program(join(own, "cloud-init"), `#!/bin/sh\necho "status: ${status}"\n`);
@@ -246,10 +251,13 @@ function volumesXml(fake: Omit<FakeAws, "remove">, form: URLSearchParams): strin
   return `<DescribeVolumesResponse><volumeSet>${items.join("")}</volumeSet></DescribeVolumesResponse>`;
 }
 
-function machineXml({ id, state, reason, expiry, startedAt }: FakeMachine): string {
+function machineXml({ id, state, reason, expiry, startedAt, group }: FakeMachine): string {
   const told =
     reason === undefined ? "" : `<stateReason><code>${reason}</code><message>${reason}: said</message></stateReason>`;
-  const tag = expiry === undefined ? "" : `<item><key>tuneup:expiry</key><value>${expiry}</value></item>`;
+  const tags = { "tuneup:expiry": expiry, "aws:autoscaling:groupName": group };
+  const tag = Object.entries(tags)
+    .flatMap(([key, value]) => (value === undefined ? [] : [`<item><key>${key}</key><value>${value}</value></item>`]))
+    .join("");
   return `<item><instanceId>${id}</instanceId><instanceState><code>0</code><name>${state}</name></instanceState>
 <instanceType>g5.xlarge</instanceType><launchTime>${startedAt ?? new Date().toISOString()}</launchTime>
 <placement><availabilityZone>us-east-1a</availabilityZone></placement>${told}<tagSet>${tag}</tagSet></item>`;

@@ -6,6 +6,9 @@ const sha256 = "a".repeat(64);
 /** The model below is a folder, whose needs no one knows here. */
 const machine = { instanceTypes: ["g6.xlarge"], volume: { sizeGiB: 50 } };
 
+/** Weights that a machine fetches by itself. */
+const fetched = { model: { source: "hub", id: "some/other" } };
+
 const publicChat = {
   certificate: "arn:aws:acm:us-east-1:123456789012:certificate/a",
   allowedCidrs: ["203.0.113.0/24"],
@@ -47,8 +50,24 @@ describe("readRunnableExperiment", () => {
 
   it.each([
     [
-      { target: "aws", aws: { ...machine, spot: true } },
-      "aws.spot: must be false: this release starts machines on demand alone. Take it out; `npx tuneup check` says what the machine costs on demand.",
+      { target: "aws", aws: { ...machine, spot: true, egress: "none" }, ...fetched },
+      /^aws.egress: must be nat with aws.spot: a machine that takes another's place has nobody who pushes/,
+    ],
+    [
+      { target: "aws", aws: { ...machine, spot: true }, compute: { offline: true }, ...fetched },
+      /^compute.offline: must be false with aws.spot: /,
+    ],
+    [
+      { target: "aws", aws: { ...machine, spot: true }, model: { ...config.model, adapter: undefined } },
+      /^model.source: must not be path with aws.spot: .* Put the weights on a hub or into a bucket that everybody may read/,
+    ],
+    [
+      { target: "aws", aws: { ...machine, spot: true }, model: { ...fetched.model, adapter: "local-123456789abc" } },
+      /^model.adapter: must be left out with aws.spot: /,
+    ],
+    [
+      { target: "aws", aws: { ...machine, spot: true, publicChat }, ...fetched },
+      /^aws.publicChat: must be left out with aws.spot: a load balancer knows one machine/,
     ],
     [
       { target: "aws", aws: { ...machine, publicChat }, serve: { enabled: false } },
@@ -116,8 +135,13 @@ it("takes a public chat, whatever loopback or wildcard serve.host says", () => {
 });
 
 it("readPlannableExperiment lets through what aws is asked for and not given yet", () => {
-  const spot = { ...config, target: "aws", teardown: "after-idle", aws: { ...machine, spot: true } };
-  expect(readPlannableExperiment(spot, "/project").experiment?.model.id).toBe("/project/models/qwen");
-  expect(readRunnableExperiment(spot, "/project").experiment).toBeUndefined();
-  expect(readRunnableExperiment({ ...spot, aws: machine }, "/project").experiment?.target).toBe("aws");
+  const two = { ...config, target: "aws", teardown: "after-idle", aws: machine, compute: { gpus: 2 } };
+  expect(readPlannableExperiment(two, "/project").experiment?.model.id).toBe("/project/models/qwen");
+  expect(readRunnableExperiment(two, "/project").experiment).toBeUndefined();
+  expect(readRunnableExperiment({ ...two, compute: {} }, "/project").experiment?.target).toBe("aws");
+});
+
+it("takes spot capacity for weights that a machine fetches by itself", () => {
+  const spot = { ...config, ...fetched, target: "aws", aws: { ...machine, spot: true } };
+  expect(readRunnableExperiment(spot, "/project").experiment?.aws).toMatchObject({ spot: true, onDemandFallback: 15 });
 });

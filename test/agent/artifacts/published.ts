@@ -43,9 +43,9 @@ export function useBucket() {
     get bucket() {
       return bucket;
     },
-    /** No metadata service answers on it. */
-    host: (): TestHost => {
-      const made = makeHost({ AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:1" });
+    /** No metadata service answers on it, unless `environment` names one. */
+    host: (environment: Readonly<Record<string, string>> = {}): TestHost => {
+      const made = makeHost({ AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:1", ...environment });
       hosts.push(made);
       return made;
     },

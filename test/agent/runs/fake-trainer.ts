@@ -59,6 +59,8 @@ if (lock === undefined) process.exit(76);
 writeFileSync(`${directory}/trainer.pid`, ownRecord());
 const parent = Number(process.env["TUNEUP_PARENT_PID"]);
 setInterval(() => (stopping ||= process.ppid !== parent), 20);
+let saving = false;
+process.on("SIGUSR1", () => (saving = true));
 process.on("SIGTERM", () => (stopping ||= plan.deaf !== true));
 
 function report(kind: string, fields: object = {}): void {
@@ -104,6 +106,8 @@ async function hold(step: number, inSteps: boolean): Promise<void> {
   writeFileSync(`${directory}/holding`, "");
   while (!existsSync(`${directory}/go`)) {
     stopIfAsked(step, inSteps);
+    if (saving && inSteps) checkpoint(step);
+    saving = false;
     await delay(10);
   }
   rmSync(`${directory}/holding`);

@@ -3,9 +3,11 @@ import type { Wire } from "../../../provider/values.ts";
 import { listAt, textAt } from "../protocol/wire.ts";
 import type { Clients } from "./clients.ts";
 import { filtersOf, given, tagBag } from "./kind.ts";
+import { scalingFunctions } from "./scaling-functions.ts";
 
 /** Functions of `@pulumi/aws`, by their tokens. */
 export const functions: Readonly<Record<string, (aws: Clients, args: Wire) => Promise<object>>> = {
+  ...scalingFunctions,
   "aws:ssm/getParameter:getParameter": async ({ ssm, region }, args) => {
     const { Parameter } = await ssm.getParameter({ Name: textAt(args, "name"), WithDecryption: true });
     const { Name, Value, Type, Version, ARN } = given(Parameter, "Parameter");

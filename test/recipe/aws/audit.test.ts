@@ -17,6 +17,12 @@ describe("orphansOf", () => {
     expect(orphansOf(found, [])).toHaveLength(3);
   });
 
+  it("has a machine of a group by its group, which a state has in its place", () => {
+    const found = [one("instance/i-0a", { instanceType: "g5.xlarge", group: "tuneup-demo" })];
+    expect(orphansOf(found, [])).toMatchObject([{ kind: "autoscaling group", id: "tuneup-demo", stack: "demo" }]);
+    expect(orphansOf(found, [JSON.stringify({ resources: [{ id: "tuneup-demo" }] })])).toEqual([]);
+  });
+
   it.each<[Found, number | null]>([
     [one("instance/i-0a", { instanceType: "g5.xlarge" }), 734.38],
     [one("instance/i-0a"), 0],

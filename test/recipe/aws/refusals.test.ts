@@ -21,6 +21,16 @@ it.each([
   expect(refusalFault(wrapped("creating EC2 Instance", code, said))?.sentence).toContain(sentence);
 });
 
+it("tells that a group has no machine, with what the next up does", () => {
+  const said =
+    "waiting for Auto Scaling Group (tuneup-exp) capacity satisfied: timeout while waiting for state to become 'ok' (last state: 'want exactly 1 healthy instance(s) in Auto Scaling Group, have 0', timeout: 15m0s)";
+  const fault = refusalFault(`sdk-v2/provider2.go:572: sdk.helper_schema: ${said}: provider=aws@7.48.0`);
+  expect(fault).toMatchObject({ code: "aws-no-spot", blame: "infrastructure" });
+  expect(fault?.sentence).toMatch(
+    /^aws\.spot: AWS has given no machine of spot capacity: .* Run this again: it waits on, or takes/,
+  );
+});
+
 it("leaves out what no user can read", () => {
   const said = "Not authorized. Encoded authorization failure message: AAAA-bbbb";
   expect(refusalIn(wrapped("creating EC2 VPC", "UnauthorizedOperation", said))).toEqual({
