@@ -35,9 +35,10 @@ export interface Orphan {
  * of all states.
  */
 export function orphansOf(found: readonly Found[], states: readonly string[]): Orphan[] {
-  const isOwned = (name: string): boolean => states.some((state) => state.includes(JSON.stringify(name)));
+  const isOwned = (name: string): boolean =>
+    name !== "" && states.some((state) => state.includes(JSON.stringify(name)));
   return found
-    .filter(({ arn, group }) => !isOwned(arn) && !isOwned(idOf(arn)) && !(group !== undefined && isOwned(group)))
+    .filter(({ arn, group, tags }) => ![arn, idOf(arn), group ?? "", tags[nodeTags.cluster] ?? ""].some(isOwned))
     .map((one) => ({
       ...{ ...namesOf(one), arn: one.arn },
       ...{ stack: one.tags[tagNames.stack] ?? "-", usdMonth: priceOf(one) },
@@ -45,10 +46,18 @@ export function orphansOf(found: readonly Found[], states: readonly string[]): O
     .sort((a, b) => (b.usdMonth ?? Infinity) - (a.usdMonth ?? Infinity) || a.arn.localeCompare(b.arn));
 }
 
-/** A machine of a group is told by the group: whoever ended the machine alone would have the next one. */
-function namesOf({ arn, group }: Found): { readonly kind: string; readonly id: string } {
+/**
+ * A machine of a group is told by the group: whoever ended the machine alone would have the next one. The group of a cluster's nodes is EKS's, told as
+ * what EKS calls it.
+ */
+function namesOf({ arn, group, tags }: Found): { readonly kind: string; readonly id: string } {
+  const cluster = tags[nodeTags.cluster];
+  if (cluster !== undefined) return { kind: "eks nodegroup", id: `${cluster}/${tags[nodeTags.group] ?? "?"}` };
   return group === undefined ? { kind: kindOf(arn), id: idOf(arn) } : { kind: "autoscaling group", id: group };
 }
+
+/** EKS puts them on the machines that a node group starts, which no state names. */
+const nodeTags = { cluster: "eks:cluster-name", group: "eks:nodegroup-name" } as const;
 
 /** `arn:partition:service:region:account:type/id`, and for some services without the type. */
 function partsOf(arn: string): { readonly service: string; readonly name: string } {

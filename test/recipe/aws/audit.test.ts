@@ -23,6 +23,19 @@ describe("orphansOf", () => {
     expect(orphansOf(found, [JSON.stringify({ resources: [{ id: "tuneup-demo" }] })])).toEqual([]);
   });
 
+  it("counts the machines of a cluster's nodes to whoever owns the cluster", () => {
+    const node: Found = {
+      ...one("instance/i-0a", { group: "eks-nodes-0a1b" }),
+      tags: { ...tags, "eks:cluster-name": "tuneup-demo", "eks:nodegroup-name": "nodes" },
+    };
+    expect(orphansOf([node], [JSON.stringify({ id: "tuneup-demo" })])).toEqual([]);
+    expect(orphansOf([node], [JSON.stringify({ id: "tuneup-demo-2" })])).toMatchObject([
+      { kind: "eks nodegroup", id: "tuneup-demo/nodes" },
+    ]);
+    // A text without that tag owns nothing.
+    expect(orphansOf([one("instance/i-0a")], ['{"name":""}'])).toHaveLength(1);
+  });
+
   it.each<[Found, number | null]>([
     [one("instance/i-0a", { instanceType: "g5.xlarge" }), 734.38],
     [one("instance/i-0a"), 0],
