@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- objects of the API are plain data here, whatever classes the client has for them */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -167,6 +168,27 @@ describe("a cluster of the stack's own", () => {
     await nodesAre(1);
     expect(await connectIfUp(specOf())).toBeDefined();
     expect(await connectIfUp({ ...specOf(), resting: true })).toBeUndefined();
+  });
+
+  it("lacks nothing that `up` brings: class and plugin come after the nodes of one that was cut off", async () => {
+    await clusterIs("ACTIVE");
+    await nodesAre(1);
+    api.objects.claims.clear();
+    const conditions = [{ type: "Ready", status: "True" }];
+    const status = { allocatable: { cpu: "8", memory: "30Gi" }, conditions };
+    api.objects.nodes = [{ metadata: { name: "a" }, status }];
+    const spec = { ...specOf(), storageClassName: "tuneup-gp3" };
+    const asked = async (changes: object) => {
+      const host = new EksHost({ ...spec, ...changes });
+      return host.run("preflight", {}).finally(() => host.close());
+    };
+    const made = await asked({});
+    expect(made.unwritable).toBeUndefined();
+    expect(made.gpus).toHaveLength(1);
+    // Of a cluster of others both have to be there.
+    const given = await asked({ eks: { region: "us-east-1", name: "team" } });
+    expect(given.unwritable).toMatch(/^the cluster has no StorageClass tuneup-gp3;/);
+    expect(given.gpus).toEqual([]);
   });
 
   it("is tried again after it was down", async () => {
