@@ -38,12 +38,22 @@ export function orphansOf(found: readonly Found[], states: readonly string[]): O
   const isOwned = (name: string): boolean =>
     name !== "" && states.some((state) => state.includes(JSON.stringify(name)));
   return found
-    .filter(({ arn, group, tags }) => ![arn, idOf(arn), group ?? "", tags[nodeTags.cluster] ?? ""].some(isOwned))
+    .filter((one) => !namesInStates(one).some(isOwned))
     .map((one) => ({
       ...{ ...namesOf(one), arn: one.arn },
       ...{ stack: one.tags[tagNames.stack] ?? "-", usdMonth: priceOf(one) },
     }))
     .sort((a, b) => (b.usdMonth ?? Infinity) - (a.usdMonth ?? Infinity) || a.arn.localeCompare(b.arn));
+}
+
+/**
+ * What a state has of a resource that its stack owns. A cluster's name is none of them: it is the stack's, so that its network and its key have it in
+ * their tags, also where an `up` was killed before the state knew of the cluster.
+ */
+function namesInStates({ arn, group, tags }: Found): readonly string[] {
+  if (kindOf(arn) === clusterKind) return [arn];
+  const cluster = tags[nodeTags.cluster];
+  return cluster === undefined ? [arn, idOf(arn), group ?? ""] : [arn, idOf(arn), clusterArn(arn, cluster)];
 }
 
 /**
@@ -58,6 +68,14 @@ function namesOf({ arn, group, tags }: Found): { readonly kind: string; readonly
 
 /** EKS puts them on the machines that a node group starts, which no state names. */
 const nodeTags = { cluster: "eks:cluster-name", group: "eks:nodegroup-name" } as const;
+
+const clusterKind = "eks cluster";
+
+/** The cluster of a name in the account and region of a machine. */
+function clusterArn(machine: string, name: string): string {
+  const [arn = "", partition = "", , region = "", account = ""] = machine.split(":");
+  return [arn, partition, "eks", region, account, `cluster/${name}`].join(":");
+}
 
 /** `arn:partition:service:region:account:type/id`, and for some services without the type. */
 function partsOf(arn: string): { readonly service: string; readonly name: string } {
@@ -84,7 +102,7 @@ const hourly: Readonly<Record<string, number>> = {
   "ec2 natgateway": natGatewayHour,
   "ec2 elastic-ip": publicAddressHour,
   "elasticloadbalancing loadbalancer": loadBalancerHour,
-  "eks cluster": controlPlaneHour,
+  [clusterKind]: controlPlaneHour,
 };
 
 /** Kinds that cost by what is in them or done with them. */
