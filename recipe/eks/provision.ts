@@ -5,6 +5,7 @@ import { Fault } from "../fault.ts";
 import { dataGiB } from "./cluster-config.ts";
 import { type EksConfig, nodeAsMachine } from "./config.ts";
 import { type ClusterCost, clusterCost, nodeLeaseHours } from "./prices.ts";
+import { eksWords } from "./words.ts";
 
 /** What is provisioned for an experiment on a cluster of its own, as far as its file decides it. */
 export interface ClusterProvision {
@@ -37,13 +38,6 @@ export function costOfCluster(
   { nodeHour, volumeGiB }: { readonly nodeHour: number; readonly volumeGiB: number },
 ): ClusterCost {
   return clusterCost({ nodeHour, volumeGiB, nodeDiskGiB: diskSizeGiB, ownVpc: vpc === "own" });
-}
-
-/** What is said of `tuneup:aws` is said of `tuneup:eks`. */
-export function eksWords(text: string): string {
-  return text
-    .replace(/\baws\.volume\.sizeGiB\b/g, "kubernetes.volume.size")
-    .replace(/(?<![.\w/-])aws(?=\.[a-zA-Z])/g, "eks");
 }
 
 function ofEks<T>(work: () => T): T {

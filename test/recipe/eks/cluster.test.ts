@@ -5,7 +5,8 @@ import { monthHours } from "../../../recipe/aws/prices.ts";
 import { gpuToleration, onNode, onOwnCluster } from "../../../recipe/eks/cluster-config.ts";
 import { kubeconfigOf } from "../../../recipe/eks/kubeconfig.ts";
 import { clusterCost, nodeLeaseHours } from "../../../recipe/eks/prices.ts";
-import { clusterProvision, eksWords } from "../../../recipe/eks/provision.ts";
+import { clusterProvision } from "../../../recipe/eks/provision.ts";
+import { eksWords } from "../../../recipe/eks/words.ts";
 import { amountOf, kubernetes } from "../../../recipe/kubernetes/config.ts";
 import { eksExperiment } from "../../components/eks-shipped.ts";
 
