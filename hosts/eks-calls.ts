@@ -64,6 +64,12 @@ export async function describeNodes({ region, name }: ClusterPlace, group: strin
   return { status, wanted: scalingConfig?.desiredSize ?? 0, expiry: tags?.[tagNames.expiry] };
 }
 
+/** Has a node group end its nodes, as the end of their lease does: their Pods are evicted first. Throws as `describeCluster`. */
+export async function scaleToNone({ region, name }: ClusterPlace, group: string): Promise<void> {
+  const words = ["update-nodegroup-config", "--cluster-name", name, "--nodegroup-name", group];
+  await asked("eks:UpdateNodegroupConfig", region, [...words, "--scaling-config", "minSize=0,maxSize=1,desiredSize=0"]);
+}
+
 interface DescribedNodes {
   readonly status?: string;
   readonly scalingConfig?: { readonly desiredSize?: number };

@@ -1,8 +1,8 @@
-import { Fault } from "../recipe/fault.ts";
+import { asFault, Fault } from "../recipe/fault.ts";
 import { kubeconfigOf } from "../recipe/eks/kubeconfig.ts";
 import type { KubernetesHostSpec } from "../recipe/host.ts";
 import type { CommandInput, CommandName, CommandOutput } from "../recipe/protocol.ts";
-import { describeCluster, describeNodes, type EksCluster, type EksNodes } from "./eks-calls.ts";
+import { describeCluster, describeNodes, type EksCluster, type EksNodes, scaleToNone } from "./eks-calls.ts";
 import type { CommandOptions, Freight, Host, Tunnel } from "./host.ts";
 import { Cluster } from "./kubernetes-cluster.ts";
 import { type KubernetesHost, reachOn } from "./kubernetes.ts";
@@ -47,23 +47,29 @@ export class EksHost implements Host {
     input: Omit<CommandInput<N>, "dataDirectory">,
     options?: CommandOptions,
   ): Promise<CommandOutput<N>> {
-    return (await this.#host()).run(command, input, options);
+    return this.#asked((host) => host.run(command, input, options));
   }
 
   async put(path: string, options?: CommandOptions): Promise<string> {
-    return (await this.#host()).put(path, options);
+    return this.#asked((host) => host.put(path, options));
   }
 
   async push(freight: Freight, options?: CommandOptions): Promise<void> {
-    return (await this.#host()).push(freight, options);
+    return this.#asked((host) => host.push(freight, options));
   }
 
   async fetch(freight: Freight, options?: CommandOptions): Promise<void> {
-    return (await this.#host()).fetch(freight, options);
+    return this.#asked((host) => host.fetch(freight, options));
   }
 
   async tunnel(port: number, experiment?: string): Promise<Tunnel> {
-    return (await this.#host()).tunnel(port, experiment);
+    return this.#asked((host) => host.tunnel(port, experiment));
+  }
+
+  /** Ends the nodes where they have nothing more to do (`endWithRun`): no lease is paid to its end for a run that is over. */
+  async noteSafe(): Promise<void> {
+    const { eks } = this.#spec;
+    if (eks.nodes?.endWithRun === true) await scaleToNone(eks, eks.nodes.group);
   }
 
   async close(): Promise<void> {
@@ -71,6 +77,19 @@ export class EksHost implements Host {
     this.#reached = undefined;
     const host = await reached?.catch(() => undefined);
     await host?.close();
+  }
+
+  /** What failed because its nodes ended meanwhile, such as at the end of their lease, is told so. */
+  async #asked<T>(work: (host: KubernetesHost) => Promise<T>): Promise<T> {
+    try {
+      return await work(await this.#host());
+    } catch (thrown) {
+      const fault = asFault(thrown);
+      if (!maybeGone.has(fault.code)) throw thrown;
+      const down = await this.whyDown().catch(() => undefined);
+      if (down !== undefined) await this.close();
+      throw down ?? (fault.code === "cluster-unreachable" ? unreachable(fault, this.#spec) : thrown);
+    }
   }
 
   /** Once for all commands; what failed is tried again by the next one. */
@@ -87,6 +106,28 @@ export class EksHost implements Host {
     if (down !== undefined) throw down;
     return reachOn(await eksCluster(this.#spec), this.#spec);
   }
+}
+
+/** What a command fails with where its nodes, or the way to them, are gone. */
+const maybeGone: ReadonlySet<string> = new Set([
+  "cluster-unreachable",
+  "pod-lost",
+  "pod-missing",
+  "pod-stuck",
+  "pod-unschedulable",
+]);
+
+/** The cluster is there, and its API does not answer: to an address that is not let in it never does. */
+function unreachable(fault: Fault, { eks: { region, name, nodes } }: EksHostSpec): Fault {
+  if (nodes === undefined) return fault;
+  const opens = `aws eks update-cluster-config --region ${region} --name ${name} --resources-vpc-config publicAccessCidrs=ADDRESS/32`;
+  return new Fault(
+    {
+      ...{ ...fault.toFacts(), property: "eks.allowedCidrs" },
+      next: `It answers those of eks.allowedCidrs alone: where this machine's address is another one now, \`${opens}\` lets it in (with \`endpoint: public\`; name all that are to be let in, parted by commas); say the same in eks.allowedCidrs. What runs there is not touched.`,
+    },
+    { cause: fault },
+  );
 }
 
 /** The API of a cluster of EKS. Throws Fault `machine-none` where there is none, and those of the calls. */

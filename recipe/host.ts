@@ -65,7 +65,14 @@ export const kubernetesHostSpec = z.object({
       region: z.string(),
       name: z.string(),
       /** Of a cluster that a stack made, its nodes: while there is none, nothing runs and nothing is asked. Default: they are others' concern. */
-      nodes: z.object({ group: z.string(), stack: z.string() }).optional(),
+      nodes: z
+        .object({
+          group: z.string(),
+          stack: z.string(),
+          /** Do they end as soon as what the run left is safe (`teardown: after-training`)? Default: their lease ends them. */
+          endWithRun: z.boolean().optional(),
+        })
+        .optional(),
     })
     .optional(),
   /** As with aws: no node is wanted. */

@@ -21,17 +21,18 @@ type Asked = Pick<Experiment, "target"> & {
   readonly kubernetes: KubernetesConfig;
   readonly aws?: AwsConfig | undefined;
   readonly eks?: EksConfig | undefined;
+  readonly teardown?: Pick<Experiment["teardown"], "when"> | undefined;
 };
 
 /** The host of an experiment that `readRunnableExperiment` let through. `environment`: this machine's variables; `stack`: the experiment's name. */
 export function hostSpecOf(
-  { target, compute, storage, kubernetes, aws, eks }: Asked,
+  { target, compute, storage, kubernetes, aws, eks, teardown }: Asked,
   environment: Readonly<Record<string, string | undefined>>,
   stack: string,
 ): HostSpec {
   if (target === "aws") return machineHost(awsConfig(aws), compute, stack);
   if (target === "kubernetes") return clusterHost(kubernetes, compute);
-  if (target === "eks" && eks !== undefined) return eksHost(eks, { kubernetes, compute }, stack);
+  if (target === "eks" && eks !== undefined) return eksHost(eks, { kubernetes, compute, teardown }, stack);
   if (target !== "ssh") return { kind: "local", dataDirectory: storage.dataDirectory ?? homeOf(environment) };
   const { host = "", user, port, identity, jump, offline } = compute;
   return withoutUndefined({
@@ -69,12 +70,13 @@ const agentMemory = "4Gi";
 /** A cluster of EKS, found by its name: that of the file, or the one that the stack makes. */
 function eksHost(
   eks: EksConfig,
-  { kubernetes, compute }: Pick<Asked, "kubernetes" | "compute">,
+  { kubernetes, compute, teardown }: Pick<Asked, "kubernetes" | "compute" | "teardown">,
   stack: string,
 ): KubernetesHostSpec {
   const { region, name = clusterName(stack) } = eks;
   if (!makesCluster(eks)) return { ...clusterHost(kubernetes, compute), eks: { region, name } };
-  const nodes = { group: nodeGroupName, stack };
+  const ends = teardown?.when === "after-training" ? { endWithRun: true } : {};
+  const nodes = { group: nodeGroupName, stack, ...ends };
   return { ...clusterHost(onOwnCluster(kubernetes), compute), eks: { region, name, nodes } };
 }
 

@@ -24,6 +24,7 @@ if [ -e "$here/refusal" ]; then refuse "$(cat "$here/refusal")"; fi
 case $* in
 *describe-cluster*) what=cluster; operation=DescribeCluster ;;
 *describe-nodegroup*) what=nodegroup; operation=DescribeNodegroup ;;
+*update-nodegroup-config*) what=update; operation=UpdateNodegroupConfig ;;
 *get-token*)
   printf '{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"canary-token"}}'
   exit 0 ;;
@@ -37,6 +38,7 @@ let api: FakeCluster;
 let folder: string;
 let front: Server;
 let authority: string;
+const connected = new Set<{ destroy(): unknown }>();
 /** What went to the API, as text. */
 let heard: string;
 
@@ -60,7 +62,9 @@ async function putTlsBefore(address: URL): Promise<void> {
   const [key, cert] = await Promise.all([readFile(file("key")), readFile(file("crt"))]);
   authority = cert.toString("base64");
   heard = "";
+  connected.clear();
   front = createServer({ key, cert }, (socket) => {
+    connected.add(socket);
     const behind = dial(Number(address.port), address.hostname);
     socket.on("data", (data: Buffer) => (heard += data.toString("latin1")));
     socket.pipe(behind).pipe(socket);
@@ -199,6 +203,58 @@ describe("a cluster of the stack's own", () => {
     api.objects.claims.clear();
     expect(await host.run("run-list", { experiment: "exp" })).toEqual([]);
     await host.close();
+  });
+});
+
+describe("nodes that have nothing more to do", () => {
+  const scaled = async (eks: EksHostSpec["eks"]) => {
+    await told("update", { status: "InProgress" });
+    await new EksHost(specOf(eks)).noteSafe();
+    return readFile(join(folder, "calls"), "utf8").catch(() => "");
+  };
+
+  it("are ended as soon as what the run left is safe, where they are to end with it", async () => {
+    expect(await scaled({ ...own, nodes: { ...nodes, endWithRun: true } })).toBe(
+      "--region us-east-1 --output json --no-cli-pager eks update-nodegroup-config --cluster-name tuneup-exp --nodegroup-name gpu --scaling-config minSize=0,maxSize=1,desiredSize=0\n",
+    );
+  });
+
+  it("are left alone where they are not, and where they are others'", async () => {
+    expect(await scaled(own)).toBe("");
+    expect(await scaled({ region: "us-east-1", name: "team" })).toBe("");
+  });
+});
+
+describe("a command that fails", () => {
+  const fails = async (eks: EksHostSpec["eks"], meanwhile: () => Promise<unknown>) => {
+    vi.stubEnv("TUNEUP_KUBERNETES_PATIENCE_MS", "1");
+    await clusterIs("ACTIVE");
+    await nodesAre(1);
+    api.objects.claims.clear();
+    const host = new EksHost(specOf(eks));
+    expect(await host.run("run-list", { experiment: "exp" })).toEqual([]);
+    front.close();
+    for (const socket of connected) socket.destroy();
+    await meanwhile();
+    return faultOf(host.run("run-list", { experiment: "exp" })).finally(() => host.close());
+  };
+
+  it("because its nodes ended meanwhile says so, and not what came of that", async () => {
+    const lease = { tags: { "tuneup:expiry": "2020-01-01T00:00:00Z" } };
+    const fault = await fails(own, () => nodesAre(0, lease));
+    expect(fault).toMatchObject({ code: "machine-ended" });
+    expect(fault.message).toMatch(/their lease was over at 2020-01-01T00:00:00Z\.$/);
+  });
+
+  it("because the API does not answer says how another address is let in", async () => {
+    const fault = await fails(own, () => Promise.resolve());
+    expect(fault).toMatchObject({ code: "cluster-unreachable", property: "eks.allowedCidrs" });
+    expect(fault.next).toContain("`aws eks update-cluster-config --region us-east-1 --name tuneup-exp ");
+  });
+
+  it("on a cluster of others is told as it is", async () => {
+    const given = await fails({ region: "us-east-1", name: "team" }, () => Promise.resolve());
+    expect(given).toMatchObject({ code: "cluster-unreachable", property: "kubernetes.context" });
   });
 });
 
