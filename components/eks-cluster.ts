@@ -47,6 +47,8 @@ export class EksCluster extends ComponentResource {
   public readonly kubeconfig: Output<string>;
   /** Without them its API is not reached, or it can't be taken down. */
   public readonly ready: readonly Resource[];
+  /** The control plane itself: with it goes all that is on the cluster. */
+  public readonly plane: Resource;
 
   constructor(name: string, args: EksClusterArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:EksCluster", name, {}, options);
@@ -89,6 +91,7 @@ export class EksCluster extends ComponentResource {
       ([made, endpoint, { data: authority }]) => kubeconfigOf({ region, name: made, endpoint, authority }),
     );
     this.ready = [cluster, ...rules];
+    this.plane = cluster;
     this.registerOutputs({ name: this.name });
   }
 

@@ -4,7 +4,7 @@ import { getClusters } from "@pulumi/aws/eks/getClusters.js";
 import { getNodeGroup } from "@pulumi/aws/eks/getNodeGroup.js";
 import { getNodeGroups } from "@pulumi/aws/eks/getNodeGroups.js";
 import { getAvailabilityZones } from "@pulumi/aws/getAvailabilityZones.js";
-import type { Tags } from "../recipe/aws/tags.ts";
+import { ownTags, type Tags } from "../recipe/aws/tags.ts";
 import type { EksConfig } from "../recipe/eks/config.ts";
 import type { EksAccess } from "../recipe/eks/kubeconfig.ts";
 import { nodeGroupName, zonesWithoutControlPlane } from "../recipe/eks/names.ts";
@@ -13,8 +13,8 @@ import { told } from "./aws-told.ts";
 
 /** What is in AWS before a cluster is declared. */
 export interface FoundCluster {
-  /** Is the stack's cluster there, in whatever state? */
-  readonly isThere: boolean;
+  /** Version of the stack's cluster, which is there in whatever state; undefined where there is none. */
+  readonly version: string | undefined;
   readonly volume: FoundVolume | undefined;
   /** Tags of the node group where it has nodes; undefined where none runs. */
   readonly nodeTags: Tags | undefined;
@@ -35,13 +35,13 @@ export interface ClusterQuestion {
 /** Asks AWS what of a stack's cluster is there. Throws RunError with one sentence about what is missing or does not fit. */
 export async function lookUpCluster(question: ClusterQuestion, options: InvokeOptions): Promise<FoundCluster> {
   const { stack, zone } = question;
-  const [isThere, volume, network] = await Promise.all([
-    isClusterThere(question, options),
+  const [version, volume, network] = await Promise.all([
+    versionOf(question, options),
     volumeOf({ stack, zone, target: "eks" }, options),
     placesOf(question, options),
   ]);
-  const nodeTags = isThere ? await nodeTagsOf(question, options) : undefined;
-  return { isThere, volume, nodeTags, ...network };
+  const nodeTags = version === undefined ? undefined : await nodeTagsOf(question, options);
+  return { version, volume, nodeTags, ...network };
 }
 
 /** How a cluster of others is reached. Throws RunError where there is none. */
@@ -57,9 +57,19 @@ export async function lookUpGiven(region: string, name: string, options: InvokeO
   return { region, name, endpoint, authority: certificateAuthorities[0]?.data ?? "" };
 }
 
-async function isClusterThere({ clusterName, config }: ClusterQuestion, options: InvokeOptions): Promise<boolean> {
-  const { names } = await told(`the clusters of ${config.region}`, () => getClusters({}, options));
-  return names.includes(clusterName);
+/** Version of the cluster with the stack's name, which has to be the stack's. */
+async function versionOf(
+  { stack, clusterName: name, config: { region } }: ClusterQuestion,
+  options: InvokeOptions,
+): Promise<string | undefined> {
+  const { names } = await told(`the clusters of ${region}`, () => getClusters({}, options));
+  if (!names.includes(name)) return undefined;
+  const { version, tags } = await told(`the cluster ${name}`, () => getCluster({ name }, options));
+  const isOurs = Object.entries(ownTags(stack)).every(([key, value]) => tags[key] === value);
+  if (isOurs) return version;
+  throw new RunError(
+    `tuneup:eks: there is a cluster ${name} in ${region} that tuneup did not make for ${stack} (it lacks the tags of one). Name it by \`eks.name\` to use it as it is, or give the experiment another name.`,
+  );
 }
 
 async function nodeTagsOf({ clusterName }: ClusterQuestion, options: InvokeOptions): Promise<Tags | undefined> {

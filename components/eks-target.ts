@@ -6,12 +6,13 @@ import {
   output,
   type Output,
   type Resource,
+  type ResourceTransformation,
   RunError,
 } from "../provider/pulumi.ts";
 import { Provider as AwsProvider } from "@pulumi/aws/provider.js";
 import { Provider } from "@pulumi/kubernetes/provider.js";
 import { zoneOf } from "../recipe/aws/config.ts";
-import { leaseEnd, leaseTags } from "../recipe/aws/lease.ts";
+import { leaseEnd, leaseTags, unended } from "../recipe/aws/lease.ts";
 import { resourceName } from "../recipe/aws/names.ts";
 import { isServed } from "../recipe/aws/public-chat.ts";
 import { tagsFor } from "../recipe/aws/tags.ts";
@@ -20,6 +21,7 @@ import { type EksConfig, makesCluster } from "../recipe/eks/config.ts";
 import { kubeconfigOf } from "../recipe/eks/kubeconfig.ts";
 import { clusterName } from "../recipe/eks/names.ts";
 import { type ClusterProvision, clusterProvision } from "../recipe/eks/provision.ts";
+import { versionToDeclare } from "../recipe/eks/versions.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import { Fault } from "../recipe/fault.ts";
 import type { HostSpec, KubernetesHostSpec } from "../recipe/host.ts";
@@ -80,7 +82,7 @@ export class EksTarget extends ComponentResource implements Target {
       },
       { parent: this },
     );
-    if (resting && !found.isThere) {
+    if (resting && found.version === undefined) {
       this.host = output({ ...host, resting: true });
       this.registerOutputs({ host: this.host });
       return;
@@ -104,7 +106,8 @@ export class EksTarget extends ComponentResource implements Target {
     const network = this.#network(name, args);
     const inAws = clusterName(stack);
     const { subnetIds } = network;
-    const cluster = new EksCluster(name, { config, clusterName: inAws, subnetIds, tags }, own);
+    const version = versionToDeclare(config.version, args.found.version);
+    const cluster = new EksCluster(name, { config: { ...config, version }, clusterName: inAws, subnetIds, tags }, own);
     const { nodes, ready } = this.#nodes(name, args, { cluster, network });
     const provider = new Provider(
       name,
@@ -112,7 +115,12 @@ export class EksTarget extends ComponentResource implements Target {
       { kubeconfig: all([cluster.kubeconfig, nodes.groupName]).apply(([text]) => text), ...adopting },
       { ...own, dependsOn: [...ready] },
     );
-    const on = { parent: this, providers: [provider] };
+    // Where the cluster goes nothing on it is deleted first: `down` needs no way to its API, and no node to run on.
+    const within: ResourceTransformation = ({ props, opts }) => ({
+      props,
+      opts: { ...opts, deletedWith: cluster.plane },
+    });
+    const on = { parent: this, providers: [provider], transformations: [within] };
     const devices = new EksDevices(name, on);
     const there = onNode(kubernetes, provision.node);
     const storage = new EksStorage(name, { volumeId, zone: zoneOf(config), config: there }, on);
@@ -122,7 +130,7 @@ export class EksTarget extends ComponentResource implements Target {
         ...{ config: there, host, provider, volumeName, gpusPerNode: 1, nodes: 1 },
         ...{ publishes: args.publishes === true, after: [storage.ready] },
       },
-      own,
+      { ...own, transformations: [within] },
     );
     return { pods, ready: [...ready, devices.ready] };
   }
@@ -138,7 +146,12 @@ export class EksTarget extends ComponentResource implements Target {
     const groupName = resourceName(stack);
     const tags = tagsFor(stack, { owner });
     const shared = { clusterName: cluster.name, tags };
-    const end = resting ? undefined : leaseEnd(provision.leaseHours, now, found.nodeTags);
+    const end = resting ? undefined : leaseEnd(provision.leaseHours, now, unended(found.nodeTags, now));
+    const leases =
+      end === undefined
+        ? []
+        : [new EksLease(name, { clusterName: groupName, end, region, leaseName: `${groupName}-lease`, tags }, own)];
+    const ends = leases.map(({ schedule }) => schedule);
     const first = new EksNodeAddons(name, shared, { ...own, dependsOn: [...cluster.ready] });
     const nodes = new EksNodes(
       name,
@@ -146,23 +159,13 @@ export class EksTarget extends ComponentResource implements Target {
         ...{ ...shared, version: cluster.version, region, subnetId: network.subnetIds[0], groupName, diskSizeGiB },
         ...{ instanceType: provision.node.name, wanted: resting ? 0 : 1 },
         leaseTags: end === undefined ? {} : leaseTags(end),
-        after: [...network.ready, ...first.ready],
+        after: [...network.ready, ...first.ready, ...ends],
       },
       own,
     );
     const after = [nodes.group];
     const pods = new EksPodAddons(name, { ...shared, region, roleName: groupName }, { ...own, dependsOn: after });
-    const leases =
-      end === undefined
-        ? []
-        : [
-            new EksLease(
-              name,
-              { clusterName: groupName, end, region, leaseName: `${groupName}-lease`, tags, after },
-              own,
-            ),
-          ];
-    return { nodes, ready: [nodes.group, ...pods.ready, ...leases.map(({ schedule }) => schedule)] };
+    return { nodes, ready: [nodes.group, ...pods.ready] };
   }
 
   #network(name: string, { config, stack, found }: EksTargetArgs): ClusterNetwork {
@@ -187,7 +190,8 @@ interface Wanted {
 
 /**
  * The target of an experiment for eks: asks AWS what is there, then declares the rest. A cluster that the file names is taken as it is. `isFinished`:
- * is its run complete and safe on this machine? Then no node is started for it unless it is to be served. Throws RunError with what does not fit.
+ * is its run complete and safe on this machine? Then no node is started for it unless it is to be served, and with `teardown: after-training` one that
+ * runs is ended. Throws RunError with what does not fit.
  */
 export async function eksTarget(name: string, { host, config: experiment, isFinished }: Wanted): Promise<Target> {
   const config = experiment.eks;
@@ -204,7 +208,8 @@ export async function eksTarget(name: string, { host, config: experiment, isFini
   const provision = provisioned(experiment, config);
   const question = { stack: name, clusterName: clusterName(name), config, zone: zoneOf(config) };
   const found = await lookUpCluster(question, { provider });
-  const resting = !isServed(experiment) && found.nodeTags === undefined && (await isFinished());
+  const isIdle = found.nodeTags === undefined || experiment.teardown.when === "after-training";
+  const resting = !isServed(experiment) && isIdle && (await isFinished());
   return new EksTarget(
     name,
     { config, kubernetes, stack: name, host, provision, found, now: new Date(), resting, publishes },

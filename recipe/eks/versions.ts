@@ -25,6 +25,14 @@ export function isSupported(version: string): boolean {
   return minor !== undefined && oldest !== undefined && minor >= oldest;
 }
 
+/**
+ * The version to declare: the file's, or that of the cluster where it is newer. AWS moves a cluster on at the end of its version's standard support, and
+ * no cluster goes back.
+ */
+export function versionToDeclare(wanted: string, there: string | undefined): string {
+  return (minorOf(there ?? "") ?? 0) > (minorOf(wanted) ?? 0) ? (there ?? wanted) : wanted;
+}
+
 function minorOf(version: string): number | undefined {
   const [, minor] = /^1\.(\d{1,3})$/.exec(version) ?? [];
   return minor === undefined ? undefined : Number(minor);

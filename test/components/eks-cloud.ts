@@ -3,6 +3,7 @@ import { vi } from "vitest";
 import type { Finished } from "../../components/target-kind.ts";
 import type { Inputs } from "../../policies/rule.ts";
 import type { Experiment as ExperimentConfig } from "../../recipe/experiment.ts";
+import { tagsFor } from "../../recipe/aws/tags.ts";
 import { hostSpecOf } from "../../recipe/target-host.ts";
 import type { CloudVolume, Declared } from "./aws-cloud.ts";
 import { declaredOutputs } from "./declared-outputs.ts";
@@ -10,6 +11,9 @@ import { declaredOutputs } from "./declared-outputs.ts";
 /** What is in the account before the program runs. */
 export interface EksAccount {
   readonly clusters: readonly string[];
+  /** Of each cluster. Default: as an earlier `up` of the stack left it. */
+  readonly version?: string;
+  readonly clusterTags?: Readonly<Record<string, string>>;
   /** Tags and size of the node group `gpu` of each cluster; undefined where it has none. */
   readonly nodes?: { readonly wanted: number; readonly tags: Readonly<Record<string, string>> };
   readonly volumes: readonly CloudVolume[];
@@ -26,6 +30,8 @@ const declared: Declared[] = [];
 /** Tokens of what AWS was asked, each with what was asked. */
 export const asked: { readonly token: string; readonly inputs: Inputs }[] = [];
 let account = emptyAccount;
+/** By type and name: the resource with which it is deleted, so that it is not deleted itself. */
+export const deletedWith = new Map<string, string>();
 
 /** What AWS makes up for a new resource. */
 function stateOf(type: string, name: string): { readonly id: string; readonly [key: string]: unknown } {
@@ -43,7 +49,10 @@ function answer(token: string, inputs: Inputs): object {
     case "getClusters":
       return { names: account.clusters };
     case "getCluster":
-      return { endpoint: "https://given.example", certificateAuthorities: [{ data: "Q0E=" }] };
+      return {
+        ...{ endpoint: "https://given.example", certificateAuthorities: [{ data: "Q0E=" }] },
+        ...{ version: account.version ?? "1.35", tags: account.clusterTags ?? tagsFor("exp") },
+      };
     case "getNodeGroups":
       return { names: account.nodes === undefined ? [] : ["gpu"] };
     case "getNodeGroup":
@@ -82,6 +91,24 @@ await runtime.setMocks(
   "exp",
 );
 
+/** What the mocks do not show of a registration. */
+interface Registration {
+  getType(): string;
+  getName(): string;
+  getDeletedwith(): string;
+}
+
+interface Monitor {
+  registerResource(request: Registration, ...rest: readonly unknown[]): unknown;
+}
+
+const monitor = runtime.getMonitor() as unknown as Monitor;
+const register = monitor.registerResource.bind(monitor);
+monitor.registerResource = (request, ...rest) => {
+  deletedWith.set(`${request.getType()} ${request.getName()}`, request.getDeletedwith());
+  return register(request, ...rest);
+};
+
 function withGroup(vpcConfig: unknown): object {
   return { ...(vpcConfig as object), clusterSecurityGroupId: "sg-cluster" };
 }
@@ -100,6 +127,7 @@ export async function declareEks(
   }: { stack?: string; there?: EksAccount; last?: readonly string[]; isFinished?: Finished } = {},
 ): Promise<readonly Declared[]> {
   declared.length = 0;
+  deletedWith.clear();
   asked.length = 0;
   account = there;
   const target = await targetOf(stack, hostSpecOf(config, {}, stack), config, isFinished);

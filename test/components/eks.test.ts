@@ -6,7 +6,7 @@ import { leaseTags } from "../../recipe/aws/lease.ts";
 import { tagsFor } from "../../recipe/aws/tags.ts";
 import { kubeconfigOf } from "../../recipe/eks/kubeconfig.ts";
 import { type CloudVolume, type Declared, ofAws, only } from "./aws-cloud.ts";
-import { asked, declareEks, type EksAccount, emptyAccount } from "./eks-cloud.ts";
+import { asked, declareEks, deletedWith, type EksAccount, emptyAccount } from "./eks-cloud.ts";
 import { eksExperiment, givenCluster, shippedEks } from "./eks-shipped.ts";
 import { findingsIn, type Manifest } from "./kubernetes-rules.ts";
 
@@ -76,6 +76,8 @@ describe("what comes after what", () => {
       expect(at(kind), kind).toBeGreaterThan(at("NodeGroup"));
     }
     expect(at("PersistentVolumeClaim")).toBeGreaterThan(at("PersistentVolume"));
+    // No node runs without an end, also where `up` is killed in between.
+    expect(at("NodeGroup")).toBeGreaterThan(at("Schedule"));
     const ours = all.findIndex(({ type }) => type === "tuneup-host:index:Environment");
     for (const kind of ["NodeGroup", "Schedule", "Release", "PersistentVolumeClaim"]) {
       expect(ours, kind).toBeGreaterThan(at(kind));
@@ -88,6 +90,19 @@ describe("what comes after what", () => {
     for (const { inputs } of all.filter(({ type }) => type.startsWith("tuneup-host:"))) {
       expect(inputs["host"]).toMatchObject({ kind: "kubernetes", eks: host, claim: "tuneup-data" });
     }
+  });
+});
+
+describe("the version", () => {
+  const versionOf = async (there: Partial<EksAccount>) => {
+    const all = await declareEks(eksExperiment(), { there: { ...emptyAccount, ...there } });
+    return only(all, "Cluster").inputs["version"];
+  };
+
+  it("is the file's, and that of a cluster that AWS moved on: none goes back", async () => {
+    expect(await versionOf({})).toBe("1.35");
+    expect(await versionOf({ clusters: ["tuneup-exp"], version: "1.34" })).toBe("1.35");
+    expect(await versionOf({ clusters: ["tuneup-exp"], version: "1.36" })).toBe("1.36");
   });
 });
 
@@ -149,6 +164,11 @@ describe("the lease", () => {
     });
   });
 
+  it("begins anew where it is over and they run all the same: its end did not come", async () => {
+    const over = leaseTags({ expiry: "2026-11-27T12:00:00Z", hours: 12 });
+    expect(endOf(await declareEks(eksExperiment(), { there: with_(1, over) }))).toBe("at(2026-11-28T00:01:00)");
+  });
+
   it("ends them from outside, by a role that can do nothing else", async () => {
     const all = await declareEks(eksExperiment());
     const { target } = only(all, "Schedule").inputs as { target: { arn: string; input: string } };
@@ -186,11 +206,52 @@ describe("a run that is finished and not to be served", () => {
     expect(violations(ofAws(all))).toEqual([]);
   });
 
-  it("keeps its node as long as the lease lasts, and one that is not finished gets one", async () => {
-    const tags = leaseTags({ expiry: "2026-11-27T14:00:00Z", hours: 12 });
-    const there = { ...emptyAccount, clusters: ["tuneup-exp"], nodes: { wanted: 1, tags } };
-    const both = [await declareEks(config(), { there, isFinished, last }), await declareEks(config(), { last })];
-    for (const all of both) expect(only(all, "NodeGroup").inputs).toMatchObject({ scalingConfig: { desiredSize: 1 } });
+  const tags = leaseTags({ expiry: "2026-11-27T14:00:00Z", hours: 12 });
+  const running = { ...emptyAccount, clusters: ["tuneup-exp"], nodes: { wanted: 1, tags } };
+
+  it("has a node that still runs ended, and one that is not finished gets one", async () => {
+    const ended = await declareEks(config(), { there: running, isFinished, last });
+    expect(only(ended, "NodeGroup").inputs).toMatchObject({ scalingConfig: { desiredSize: 0 } });
+    const begun = await declareEks(config(), { last });
+    expect(only(begun, "NodeGroup").inputs).toMatchObject({ scalingConfig: { desiredSize: 1 } });
+  });
+
+  it("keeps its node as long as the lease lasts, where that was asked for", async () => {
+    const keeps = eksExperiment({ teardown: "keep", serve: { enabled: false } });
+    const all = await declareEks(keeps, { there: running, isFinished, last });
+    expect(only(all, "NodeGroup").inputs).toMatchObject({ scalingConfig: { desiredSize: 1 } });
+    expect(only(all, "Schedule").inputs["scheduleExpression"]).toBe("at(2026-11-27T14:00:00)");
+  });
+
+  it("tells its host whether the nodes end with the run", async () => {
+    const nodesOf = async (teardown: string) => {
+      const all = await declareEks(eksExperiment({ teardown }), { last });
+      const host = all.find(({ type }) => type === "tuneup-host:index:SftJob")?.inputs["host"];
+      return (host as { eks: { nodes: object } }).eks.nodes;
+    };
+    expect(await nodesOf("after-training")).toEqual({ group: "gpu", stack: "exp", endWithRun: true });
+    expect(await nodesOf("keep")).toEqual({ group: "gpu", stack: "exp" });
+  });
+});
+
+describe("what is on a cluster of the stack's own", () => {
+  it("goes with it: `down` deletes none of it first, which would need a way to the API", async () => {
+    const all = await declareEks(eksExperiment());
+    const withOf = ({ type, name }: Declared) => deletedWith.get(`${type} ${name}`);
+    const onCluster = all.filter(({ type }) => type.startsWith("kubernetes:"));
+    expect(onCluster.length).toBeGreaterThan(8);
+    for (const one of onCluster) expect(withOf(one), one.name).toMatch(/[:$]aws:eks\/cluster:Cluster::exp$/);
+    expect(
+      ofAws(all)
+        .map(withOf)
+        .filter((urn) => urn !== ""),
+    ).toEqual([]);
+  });
+
+  it("is deleted by itself where the cluster is another's", async () => {
+    const there = { ...emptyAccount, clusters: ["team"] };
+    await declareEks(givenCluster({ name: "team" }), { there, last: ["Deployment"] });
+    expect([...deletedWith.values()].filter((urn) => urn !== "")).toEqual([]);
   });
 });
 
@@ -216,6 +277,14 @@ describe("what does not fit is one sentence", () => {
       "no such cluster",
       () => declareEks(givenCluster({ name: "team" }), { there: { ...emptyAccount, clusters: ["b", "a"] } }),
       /^tuneup:eks\.name: there is no cluster team in us-east-1\. It has a, b\. /,
+    ],
+    [
+      "a cluster of that name which is not the stack's",
+      () =>
+        declareEks(eksExperiment(), {
+          there: { ...emptyAccount, clusters: ["tuneup-exp"], clusterTags: tagsFor("other") },
+        }),
+      /^tuneup:eks: there is a cluster tuneup-exp in us-east-1 that tuneup did not make for exp /,
     ],
     [
       "one zone",
