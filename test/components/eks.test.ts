@@ -6,7 +6,7 @@ import { leaseTags } from "../../recipe/aws/lease.ts";
 import { tagsFor } from "../../recipe/aws/tags.ts";
 import { kubeconfigOf } from "../../recipe/eks/kubeconfig.ts";
 import { type CloudVolume, type Declared, ofAws, only } from "./aws-cloud.ts";
-import { asked, declareEks, deletedWith, type EksAccount, emptyAccount } from "./eks-cloud.ts";
+import { asked, declareEks, type EksAccount, emptyAccount } from "./eks-cloud.ts";
 import { eksExperiment, givenCluster, shippedEks } from "./eks-shipped.ts";
 import { findingsIn, type Manifest } from "./kubernetes-rules.ts";
 
@@ -231,27 +231,6 @@ describe("a run that is finished and not to be served", () => {
     };
     expect(await nodesOf("after-training")).toEqual({ group: "gpu", stack: "exp", endWithRun: true });
     expect(await nodesOf("keep")).toEqual({ group: "gpu", stack: "exp" });
-  });
-});
-
-describe("what is on a cluster of the stack's own", () => {
-  it("goes with it: `down` deletes none of it first, which would need a way to the API", async () => {
-    const all = await declareEks(eksExperiment());
-    const withOf = ({ type, name }: Declared) => deletedWith.get(`${type} ${name}`);
-    const onCluster = all.filter(({ type }) => type.startsWith("kubernetes:"));
-    expect(onCluster.length).toBeGreaterThan(8);
-    for (const one of onCluster) expect(withOf(one), one.name).toMatch(/[:$]aws:eks\/cluster:Cluster::exp$/);
-    expect(
-      ofAws(all)
-        .map(withOf)
-        .filter((urn) => urn !== ""),
-    ).toEqual([]);
-  });
-
-  it("is deleted by itself where the cluster is another's", async () => {
-    const there = { ...emptyAccount, clusters: ["team"] };
-    await declareEks(givenCluster({ name: "team" }), { there, last: ["Deployment"] });
-    expect([...deletedWith.values()].filter((urn) => urn !== "")).toEqual([]);
   });
 });
 

@@ -1,5 +1,4 @@
 /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- objects of the API are plain data here, whatever classes the client has for them */
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect as dial } from "node:net";
@@ -13,26 +12,8 @@ import { connectIfUp } from "../../hosts/connect-if-up.ts";
 import { connect } from "../../hosts/connect.ts";
 import { EksHost, type EksHostSpec } from "../../hosts/eks.ts";
 import { Fault } from "../../recipe/fault.ts";
+import { awsProgram, certificateIn } from "./eks-stand-in.ts";
 import { FakeCluster } from "./fake-cluster.ts";
-
-/** An `aws` that answers `describe-…` from files, refuses what has none, and gives tokens; it notes each call. */
-const program = `#!/bin/sh
-here=$(dirname "$0")
-echo "$*" >>"$here/calls"
-refuse() { echo "$1" >&2; exit 254; }
-if [ -e "$here/refusal" ]; then refuse "$(cat "$here/refusal")"; fi
-case $* in
-*describe-cluster*) what=cluster; operation=DescribeCluster ;;
-*describe-nodegroup*) what=nodegroup; operation=DescribeNodegroup ;;
-*update-nodegroup-config*) what=update; operation=UpdateNodegroupConfig ;;
-*get-token*)
-  printf '{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"canary-token"}}'
-  exit 0 ;;
-esac
-if [ -e "$here/$what" ]; then cat "$here/$what"; exit 0; fi
-refuse "
-An error occurred (ResourceNotFoundException) when calling the $operation operation: No $what found for name: tuneup-exp."
-`;
 
 let api: FakeCluster;
 let folder: string;
@@ -44,22 +25,7 @@ let heard: string;
 
 /** TLS before the stand-in of an API server, with a certificate that only the kubeconfig knows. */
 async function putTlsBefore(address: URL): Promise<void> {
-  const file = (name: string): string => join(folder, name);
-  const names = ["-subj", "/CN=api", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"];
-  const words = [
-    "req",
-    "-x509",
-    "-newkey",
-    "rsa:2048",
-    "-nodes",
-    ...names,
-    "-keyout",
-    file("key"),
-    "-out",
-    file("crt"),
-  ];
-  execFileSync("openssl", words, { stdio: "ignore" });
-  const [key, cert] = await Promise.all([readFile(file("key")), readFile(file("crt"))]);
+  const { key, cert } = await certificateIn(folder);
   authority = cert.toString("base64");
   heard = "";
   connected.clear();
@@ -79,7 +45,7 @@ beforeEach(async () => {
   api = await FakeCluster.start();
   folder = join(api.folder, "aws");
   await mkdir(folder);
-  await writeFile(join(folder, "aws"), program);
+  await writeFile(join(folder, "aws"), awsProgram);
   await chmod(join(folder, "aws"), 0o755);
   vi.stubEnv("PATH", `${folder}${delimiter}${process.env["PATH"] ?? ""}`);
   const { clusters } = parse(await readFile(join(api.folder, "kubeconfig"), "utf8")) as {
