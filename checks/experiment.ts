@@ -5,7 +5,7 @@ import type { Experiment } from "../recipe/experiment.ts";
 import type { FaultFacts } from "../recipe/fault.ts";
 import { readPlannableExperiment } from "../recipe/runnable-experiment.ts";
 import { modelPin, type Pins } from "../recipe/pins.ts";
-import { trainsOnOneCard } from "../recipe/target.ts";
+import { inAws, trainsOnOneCard } from "../recipe/target.ts";
 import { type VariantQuestion, variantFindings } from "../recipe/variant-findings.ts";
 import { dataFindings, splitFindings } from "./datasets/findings.ts";
 import { modelFolder } from "./datasets/model-folder.ts";
@@ -56,7 +56,7 @@ export async function checkExperiment(experiment: Experiment, context: CheckCont
   const reads = !resourcesOnly || counts;
   const data = reads ? await reportOf(experiment, context) : undefined;
   // On a CPU that nobody asked for, what a card would need is no fault of the file yet.
-  const known = experiment.compute.device !== "auto" || host !== undefined || target === "aws";
+  const known = experiment.compute.device !== "auto" || host !== undefined || inAws(target);
   const gpus = trainsOnOneCard(target) ? 1 : hardware.gpus;
   const unfit = known ? trainingFaults(experiment, { device, gpus, distributed: gpus > 1 }) : [];
   return [

@@ -3,7 +3,7 @@ import { type Card, cardOf, cards, hasBf16 } from "../recipe/estimates/cards.ts"
 import type { Experiment } from "../recipe/experiment.ts";
 import { nearest } from "../recipe/nearest.ts";
 import type { CommandOutput } from "../recipe/protocol.ts";
-import { processesOf, trainsOnOneCard } from "../recipe/target.ts";
+import { onCluster, processesOf, trainsOnOneCard } from "../recipe/target.ts";
 
 /** What the host told of itself. */
 export type HostFacts = Pick<
@@ -34,11 +34,11 @@ export function hardwareOf({ compute, target }: Experiment, host: HostFacts | un
   const stated = compute.gpuMemoryGiB === undefined ? undefined : compute.gpuMemoryGiB * 2 ** 30;
   const named = compute.gpu ?? own?.name;
   // A cluster can't be asked what it has, and a machine for aws is not there yet; both have a GPU.
-  const hostTells = target !== "kubernetes" && (target !== "aws" || host !== undefined);
+  const hostTells = !onCluster(target) && (target !== "aws" || host !== undefined);
   const isUnknown = named === undefined && stated === undefined && hostTells;
   if (compute.device === "cpu" || isUnknown) {
     const basis = "the machine's memory";
-    const processes = target === "kubernetes" ? gpus : 1;
+    const processes = onCluster(target) ? gpus : 1;
     return {
       device: "cpu",
       card: undefined,
@@ -66,7 +66,7 @@ export function hardwareOf({ compute, target }: Experiment, host: HostFacts | un
 /** Cards that train together; on a cluster processes, which are as many on CPUs. */
 function cardsOf({ compute, target }: Pick<Experiment, "compute" | "target">, host: HostFacts | undefined): number {
   if (trainsOnOneCard(target)) return 1;
-  if (target !== "kubernetes") return compute.gpus ?? host?.gpus.length ?? 1;
+  if (!onCluster(target)) return compute.gpus ?? host?.gpus.length ?? 1;
   const { nodes, perNode } = processesOf({ compute, target }) ?? { nodes: 1, perNode: 1 };
   return nodes * perNode;
 }
@@ -75,7 +75,7 @@ function cardsOf({ compute, target }: Pick<Experiment, "compute" | "target">, ho
 export function cardFindings(experiment: Experiment, { card, device, name, memoryBytes }: Hardware): CheckFinding[] {
   const { compute, train } = experiment;
   if (device === "cpu") return [];
-  if (card === undefined && compute.gpu === undefined && experiment.target === "kubernetes") {
+  if (card === undefined && compute.gpu === undefined && onCluster(experiment.target)) {
     const message = "The cluster does not tell which GPU its nodes have: memory and time are not estimated.";
     const next = "Say `tuneup:compute: {gpu: H100-80GB}`, or whichever it is.";
     return [{ area: "memory", level: "warning", code: "card-unknown", property: "compute.gpu", message, next }];

@@ -1,9 +1,11 @@
 import { renderTraining } from "../recipe/render.ts";
 import type { CheckFinding } from "../recipe/check-report.ts";
-import { trainingOf } from "../recipe/estimates/training.ts";
+import type { ModelShape } from "../recipe/estimates/model-config.ts";
+import { type Training, trainingOf } from "../recipe/estimates/training.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import type { DataReport } from "./datasets/report.ts";
-import { billFindings, planMachine } from "./machine.ts";
+import { billFindings, type MachinePlan, planMachine } from "./machine.ts";
+import { clusterBill, ownCluster, planNode } from "./nodes.ts";
 import { diskFindings } from "./disk.ts";
 import { cardFindings, type HostFacts, hardwareOf } from "./hardware.ts";
 import { memoryFindings } from "./memory.ts";
@@ -29,11 +31,12 @@ export async function resourceFindings(experiment: Experiment, question: Resourc
   const { target, model } = experiment;
   const own = hardwareOf(experiment, host);
   const { shape, findings, folder } = await modelShapeOf(experiment, home, hub);
-  if (shape === undefined) return [...findings, ...(target === "aws" ? [] : cardFindings(experiment, own))];
+  const cluster = ownCluster(experiment);
+  const isPlanned = target === "aws" || cluster !== undefined;
+  if (shape === undefined) return [...findings, ...(isPlanned ? [] : cardFindings(experiment, own))];
   const rendered = { ...experiment, train: renderTraining(experiment.train, [], paths, own.device) };
   const training = trainingOf(rendered.train, shape, own.gpus);
-  // A machine that is there tells itself what it has.
-  const plan = target === "aws" && host === undefined ? planMachine(rendered, { shape, training }) : undefined;
+  const plan = planOf(rendered, { shape, training }, host);
   const hardware = plan?.hardware ?? own;
   const known = stepsOfRun(experiment, data, hardware.gpus);
   const tokens = data?.tokens?.perEpoch ?? 0;
@@ -47,6 +50,29 @@ export async function resourceFindings(experiment: Experiment, question: Resourc
     ...memoryFindings(experiment, { shape, training, hardware }),
     ...disk,
     ...time,
-    ...(plan === undefined ? [] : billFindings(experiment, plan, { disk, time, atMost: known?.atMost === true })),
+    ...billOf(experiment, plan, { disk, time, atMost: known?.atMost === true }),
   ];
+}
+
+/** What is to be started for it. A machine that is there tells itself what it has; a node of a cluster of our own does not. */
+function planOf(
+  experiment: Experiment,
+  estimated: { readonly shape: ModelShape; readonly training: Training },
+  host: HostFacts | undefined,
+): MachinePlan | undefined {
+  const cluster = ownCluster(experiment);
+  if (cluster !== undefined) return planNode(experiment, cluster, estimated);
+  return experiment.target === "aws" && host === undefined ? planMachine(experiment, estimated) : undefined;
+}
+
+function billOf(
+  experiment: Experiment,
+  plan: MachinePlan | undefined,
+  found: Parameters<typeof billFindings>[2],
+): CheckFinding[] {
+  if (plan === undefined) return [];
+  const config = ownCluster(experiment);
+  return config === undefined
+    ? billFindings(experiment, plan, found)
+    : clusterBill(experiment, { config, plan }, found);
 }

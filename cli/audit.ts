@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { inventory } from "../hosts/aws-inventory.ts";
 import { type Orphan, orphansOf } from "../recipe/aws/audit.ts";
 import { tableSources } from "../recipe/aws/instance-types.ts";
+import type { HostSpec } from "../recipe/host.ts";
 import { homeOf } from "../recipe/home.ts";
 import { say } from "./language/say.ts";
 import { padColumns } from "./language/width.ts";
@@ -21,7 +22,7 @@ export interface Audit {
 }
 
 /**
- * Every resource of ours that no stack of this project owns, with its price. `regions`: default those of all experiments for aws, else us-east-1.
+ * Every resource of ours that no stack of this project owns, with its price. `regions`: default those of all experiments for aws and eks, else us-east-1.
  * Throws the Faults of hosts/aws-faults.ts.
  */
 export async function audit(asked: readonly string[], environment: Environment): Promise<Audit> {
@@ -40,13 +41,18 @@ export async function audit(asked: readonly string[], environment: Environment):
   return { regions, orphans, usdMonth, owned: states === undefined ? "names" : "states" };
 }
 
-/** Regions of the experiments for aws. One whose file has a wrong value says nothing here. */
+/** Regions of the experiments for aws and eks. One whose file has a wrong value says nothing here. */
 async function knownRegions(): Promise<string[]> {
   const specs = await Promise.all(
     (await experiments()).map((experiment) => hostSpecFor(experiment).catch(() => undefined)),
   );
-  const regions = specs.flatMap((spec) => (spec?.kind === "aws" ? [spec.region] : []));
+  const regions = specs.flatMap((spec) => regionOf(spec) ?? []);
   return regions.length === 0 ? [tableSources.prices.region] : [...new Set(regions)].sort();
+}
+
+function regionOf(spec: HostSpec | undefined): string | undefined {
+  if (spec?.kind === "kubernetes") return spec.eks?.region;
+  return spec?.kind === "aws" ? spec.region : undefined;
 }
 
 /** Texts of the stacks' states in our own backend; undefined where the user has another. */

@@ -1,11 +1,11 @@
 import { awsCalls, type Ec2Volume } from "../hosts/aws-clients.ts";
 import { awsTiming } from "../hosts/aws-timing.ts";
+import type { Place } from "../hosts/aws-machine.ts";
 import { dataVolume, deleteDataVolume } from "../hosts/aws-volume.ts";
 import { tableSources } from "../recipe/aws/instance-types.ts";
 import { volumeUsdMonth } from "../recipe/aws/prices.ts";
 import type { Host } from "../hosts/host.ts";
 import { Fault } from "../recipe/fault.ts";
-import type { AwsHostSpec } from "../recipe/host.ts";
 import { say } from "./language/say.ts";
 
 /** What `down` is to do with what an experiment has in AWS. */
@@ -26,7 +26,7 @@ export async function requireSeen(host: Host, { experiment, purge, discard }: Do
 }
 
 /** Has a stack a data volume? One of spot capacity has none, but for what it was before. */
-export async function hasVolume(place: AwsHostSpec): Promise<boolean> {
+export async function hasVolume(place: Place): Promise<boolean> {
   return (await dataVolume(awsCalls(place.region), place)) !== undefined;
 }
 
@@ -37,10 +37,10 @@ interface Choice {
 }
 
 /**
- * After a stack for aws was destroyed: deletes its data volume with `purge`, else leaves it. Returns a sentence that says what was deleted, or what is
+ * After a stack for aws or eks was destroyed: deletes its data volume with `purge`, else leaves it. Returns a sentence that says what was deleted, or what is
  * kept, what it costs a month, and how to delete it. Throws the Faults of hosts/aws-volume.ts.
  */
-export async function settleVolume(place: AwsHostSpec, { purge, signal }: Choice): Promise<string> {
+export async function settleVolume(place: Place, { purge, signal }: Choice): Promise<string> {
   const calls = awsCalls(place.region);
   const waiting = { timing: awsTiming(process.env), tell: () => undefined, signal };
   const volume = await (purge ? deleteDataVolume(calls, place, waiting) : dataVolume(calls, place));

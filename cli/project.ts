@@ -6,11 +6,13 @@ import { connect } from "../hosts/connect.ts";
 import type { Host } from "../hosts/host.ts";
 import { Fault } from "../recipe/fault.ts";
 import { aws } from "../recipe/aws/config.ts";
+import { eks } from "../recipe/eks/config.ts";
 import { compute, storage } from "../recipe/experiment-schema.ts";
 import { kubernetes } from "../recipe/kubernetes/config.ts";
 import { homeOf } from "../recipe/home.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import { hostSpecOf } from "../recipe/target-host.ts";
+import { onCluster } from "../recipe/target.ts";
 import { nearest } from "../recipe/nearest.ts";
 
 /** The project folder, where Pulumi.yaml is. */
@@ -83,26 +85,29 @@ function looseHost(values: Readonly<Record<string, unknown>>): Parameters<typeof
   const where = known(compute, values["tuneup:compute"]);
   const cluster = kubernetes.safeParse(values["tuneup:kubernetes"] ?? {}).data;
   const machine = aws.safeParse(values["tuneup:aws"] ?? {}).data;
+  const ownCluster = eks.safeParse(values["tuneup:eks"]).data;
   const named = values["tuneup:target"];
   const target =
-    named === "kubernetes" || named === "aws"
+    named === "kubernetes" || named === "aws" || named === "eks"
       ? named
       : named === "ssh" && where["host"] !== undefined
         ? "ssh"
         : ("local" as const);
   // With a wrong value among them the defaults would name another cluster's volume, or another region.
-  if (target === "kubernetes" && cluster === undefined) throw wrongValue("kubernetes", "the cluster's volume");
+  if (onCluster(target) && cluster === undefined) throw wrongValue("kubernetes", "the cluster's volume");
   if (target === "aws" && machine === undefined) throw wrongValue("aws", "the machine's region");
+  if (target === "eks" && ownCluster === undefined) throw wrongValue("eks", "the cluster's region and name");
   return {
     target,
     compute: where,
     storage: known(storage, values["tuneup:storage"]),
     kubernetes: cluster ?? kubernetes.parse({}),
     aws: machine,
+    eks: ownCluster,
   };
 }
 
-function wrongValue(property: "kubernetes" | "aws", what: string): Fault {
+function wrongValue(property: "kubernetes" | "aws" | "eks", what: string): Fault {
   return new Fault({
     code: "config-value",
     property,

@@ -2,6 +2,7 @@ import { canonicalJson } from "../recipe/canonical.ts";
 import type { Experiment } from "../recipe/experiment.ts";
 import { Fault } from "../recipe/fault.ts";
 import { readPlannableExperiment, readRunnableExperiment, type RunnableResult } from "../recipe/runnable-experiment.ts";
+import { inAws } from "../recipe/target.ts";
 import { projectFolder } from "./project.ts";
 import { readStack } from "./stack-file.ts";
 
@@ -16,21 +17,21 @@ export async function plannableExperiment(name: string): Promise<Experiment> {
 }
 
 /**
- * For what starts something: throws Fault `experiment-invalid` for what this release does not provision on aws, before Pulumi is
+ * For what starts something: throws Fault `experiment-invalid` for what this release does not provision in AWS, before Pulumi is
  * fetched or built and a stack is made. What else is wrong is told by the program.
  */
 export async function requireProvisioned(name: string): Promise<void> {
   const { target } = await readStack(name);
-  if (target === "aws") await runnableExperiment(name);
+  if (inAws(target)) await runnableExperiment(name);
 }
 
 /**
- * Policy packs that the engine asks about everything an experiment declares, as the Automation API takes them: ours for aws, where a resource
+ * Policy packs that the engine asks about everything an experiment declares, as the Automation API takes them: ours for aws and eks, where a resource
  * can be open to the world and cost money; none for another target.
  */
 export async function policiesFor(name: string): Promise<{ readonly policyPacks?: string[] }> {
   const { target } = await readStack(name);
-  return target === "aws" ? { policyPacks: [`${projectFolder}/policies/pulumi-analyzer-tuneup`] } : {};
+  return inAws(target) ? { policyPacks: [`${projectFolder}/policies/pulumi-analyzer-tuneup`] } : {};
 }
 
 type Reading = (config: Readonly<Record<string, unknown>>, folder: string) => RunnableResult;

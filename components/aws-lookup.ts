@@ -98,7 +98,11 @@ async function imageOf({ config }: Question, options: InvokeOptions): Promise<st
   );
 }
 
-async function volumeOf({ stack, zone }: Question, options: InvokeOptions): Promise<FoundVolume | undefined> {
+/** The data volume of a stack, which has to be in the zone; undefined where there is none. Throws RunError as `lookUp`. */
+export async function volumeOf(
+  { stack, zone, target = "aws" }: Pick<Question, "stack" | "zone"> & { readonly target?: string },
+  options: InvokeOptions,
+): Promise<FoundVolume | undefined> {
   const mine = { ...ownTags(stack), [tagNames.volume]: "data" };
   const inState = (...values: string[]) =>
     told(`the volume of ${stack}`, () => getEbsVolumes({ tags: mine, filters: [{ name: "status", values }] }, options));
@@ -118,7 +122,7 @@ async function volumeOf({ stack, zone }: Question, options: InvokeOptions): Prom
   );
   if (volume.availabilityZone !== zone) {
     throw new RunError(
-      `tuneup:aws.zone: the volume ${id} with the data of ${stack} is in ${volume.availabilityZone}, and a volume can't leave its zone; got ${zone}. Set it to ${volume.availabilityZone}, or delete the volume to begin anew.`,
+      `tuneup:${target}.zone: the volume ${id} with the data of ${stack} is in ${volume.availabilityZone}, and a volume can't leave its zone; got ${zone}. Set it to ${volume.availabilityZone}, or delete the volume to begin anew.`,
     );
   }
   if (!volume.encrypted) {
@@ -186,7 +190,8 @@ async function publicSubnetsOf(
   );
 }
 
-async function subnetsOf(
+/** Ids of the subnets of a VPC that answer to EC2's filters. Throws RunError as `lookUp`. */
+export async function subnetsOf(
   vpcId: string,
   wanted: Readonly<Record<string, string>>,
   options: InvokeOptions,

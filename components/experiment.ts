@@ -9,7 +9,7 @@ import { ModelWeights } from "./model-weights.ts";
 import { RunCompletion } from "./run-completion.ts";
 import { SftJob } from "./sft-job.ts";
 import { gatewayPort } from "../recipe/kubernetes/pod.ts";
-import { processesOf } from "../recipe/target.ts";
+import { onCluster, processesOf } from "../recipe/target.ts";
 import type { Target } from "./target-kind.ts";
 
 /** Arguments of Experiment. */
@@ -107,5 +107,5 @@ function servedBy(target: Target, serve: Serve): Serve {
 
 /** A cluster can't be asked in advance what a Pod will find: no device means a GPU there. */
 function deviceOf({ target, compute }: ExperimentConfig): ExperimentConfig["compute"]["device"] {
-  return target === "kubernetes" && compute.device === "auto" ? "cuda" : compute.device;
+  return onCluster(target) && compute.device === "auto" ? "cuda" : compute.device;
 }

@@ -37,9 +37,18 @@ export interface KubernetesTargetArgs {
   readonly nodes: number;
   /** Does a run publish to a bucket (`tuneup:storage.artifacts`)? Then its Pods reach the web. Default: they reach nothing. */
   readonly publishes?: boolean;
+  /** How the cluster is reached. Default: by the context of the kubeconfig. */
+  readonly provider?: Provider;
+  /** Name of the PersistentVolume that the claim is for. Default: the cluster makes one. */
+  readonly volumeName?: string;
+  /** What has to be there before the claim. */
+  readonly after?: readonly Resource[];
   /** The escape hatch: changes each Pod's template before it is declared. Default: as it is. */
   readonly transform?: PodTransform;
 }
+
+/** For a provider of any cluster: it adopts what is there, the volume that an earlier `destroy` kept, and what a killed `up` made without noting it. */
+export const adopting = { enableServerSideApply: true, upsertExistingObjects: true } as const;
 
 /**
  * A namespace of any cluster, with the volume that is the data directory. Costs what the volume costs as long as it is kept, and what
@@ -57,15 +66,10 @@ export class KubernetesTarget extends ComponentResource implements Target {
     this.#name = name;
     const { config, host } = args;
     const context = config.context === undefined ? {} : { context: config.context };
-    this.#provider = new Provider(
-      name,
-      // Adopts what is there: the volume that an earlier `destroy` kept, and what a killed `up` made without noting it.
-      { ...context, enableServerSideApply: true, upsertExistingObjects: true },
-      { parent: this },
-    );
+    this.#provider = args.provider ?? new Provider(name, { ...context, ...adopting }, { parent: this });
     const own = { parent: this, provider: this.#provider };
     const spaces = config.createNamespace ? [this.#namespace(own)] : [];
-    const within = { ...own, dependsOn: spaces };
+    const within = { ...own, dependsOn: [...spaces, ...(args.after ?? [])] };
     const account = {
       metadata: { name: nameOf(name), namespace: config.namespace, labels: commonLabels("pulumi") },
       automountServiceAccountToken: false,
@@ -135,7 +139,8 @@ export class KubernetesTarget extends ComponentResource implements Target {
   }
 
   #volume(within: { readonly parent: Resource; readonly provider: Provider; readonly dependsOn: Resource[] }) {
-    const { volume, namespace } = this.#args.config;
+    const { config, volumeName } = this.#args;
+    const { volume, namespace } = config;
     const { claim, size, storageClassName, accessMode } = volume;
     return new PersistentVolumeClaim(
       claim,
@@ -151,6 +156,7 @@ export class KubernetesTarget extends ComponentResource implements Target {
           accessModes: [accessMode],
           resources: { requests: { storage: size } },
           ...(storageClassName === undefined ? {} : { storageClassName }),
+          ...(volumeName === undefined ? {} : { volumeName }),
         },
       },
       { ...within, retainOnDelete: true },

@@ -75,6 +75,10 @@ export async function targetOf(
     const { awsTarget } = await import("./aws.ts");
     return awsTarget(name, { host, config, isFinished });
   }
+  if (host.eks !== undefined) {
+    const { eksTarget } = await import("./eks-target.ts");
+    return eksTarget(name, { host, config, isFinished });
+  }
   const { KubernetesTarget } = await import("./kubernetes-target.ts");
   const publishes = config.storage.artifacts !== undefined;
   return new KubernetesTarget(name, { config: config.kubernetes, host, publishes, ...machinesOf(config) });

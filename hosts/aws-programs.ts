@@ -2,9 +2,16 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { Fault } from "../recipe/fault.ts";
+import type { HostSpec } from "../recipe/host.ts";
 
 /** Programs of AWS that the way to a machine needs on PATH. */
 export const awsPrograms = ["aws", "session-manager-plugin"] as const;
+
+/** Those that the way to a host needs. */
+export function awsProgramsFor(host: HostSpec): readonly (typeof awsPrograms)[number][] {
+  if (host.kind === "aws") return awsPrograms;
+  return host.kind === "kubernetes" && host.eks !== undefined ? ["aws"] : [];
+}
 
 /** Those of them that PATH does not have. */
 export async function missingAwsPrograms(path: string | undefined): Promise<(typeof awsPrograms)[number][]> {
@@ -24,7 +31,7 @@ export function programMissing(name: (typeof awsPrograms)[number]): Fault {
       ? {
           code: "aws-cli-missing",
           property: "aws",
-          message: "The AWS CLI (`aws`) is not on PATH; the way to the machine goes through it.",
+          message: "The AWS CLI (`aws`) is not on PATH; the way to the machine or cluster goes through it.",
           next: "Install version 2 as docs.aws.amazon.com/cli says, then run this again.",
         }
       : {

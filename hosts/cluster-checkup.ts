@@ -53,15 +53,11 @@ const standardMark = "storageclass.kubernetes.io/is-default-class";
 
 /** Asks a cluster, by its API alone, whether an experiment can run there. Makes nothing. Throws the Faults of kubernetes-faults.ts. */
 export async function checkUp(spec: KubernetesHostSpec): Promise<Checkup> {
-  const cluster = await Cluster.load(spec);
+  const cluster = await clusterOf(spec);
   try {
     const { context, server } = cluster.where;
-    const { VersionApi, AuthorizationV1Api, KubeConfig } = await import("@kubernetes/client-node");
-    const config = new KubeConfig();
-    config.loadFromDefault();
-    config.setCurrentContext(context);
-    const { gitVersion } = await cluster.ask(config.makeApiClient(VersionApi).getCode());
-    const rights = config.makeApiClient(AuthorizationV1Api);
+    const { rights } = cluster;
+    const { gitVersion } = await cluster.ask(cluster.version.getCode());
     const refused: Right[] = [];
     for (const right of neededRights) if (!(await isAllowed(cluster, rights, right))) refused.push(right);
     const [claimBytes, classes, nodes] = await Promise.all([
@@ -73,6 +69,13 @@ export async function checkUp(spec: KubernetesHostSpec): Promise<Checkup> {
   } finally {
     await cluster.close();
   }
+}
+
+async function clusterOf(spec: KubernetesHostSpec): Promise<Cluster> {
+  const { eks } = spec;
+  if (eks === undefined) return Cluster.load(spec);
+  const { eksCluster } = await import("./eks.ts");
+  return eksCluster({ ...spec, eks });
 }
 
 /** What can ask whether the user may do something. */

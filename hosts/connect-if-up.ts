@@ -1,4 +1,4 @@
-import type { HostSpec } from "../recipe/host.ts";
+import { type HostSpec, isResting } from "../recipe/host.ts";
 import { connect } from "./connect.ts";
 import type { Host } from "./host.ts";
 
@@ -8,6 +8,6 @@ import type { Host } from "./host.ts";
  */
 export async function connectIfUp(spec: HostSpec): Promise<Host | undefined> {
   const host = await connect(spec);
-  if (spec.kind !== "aws" || host.isUp === undefined) return host;
-  return spec.resting !== true && (await host.isUp()) ? host : undefined;
+  if (host.isUp === undefined) return host;
+  return !isResting(spec) && (await host.isUp()) ? host : undefined;
 }

@@ -12,6 +12,11 @@ export async function connect(spec: HostSpec): Promise<Host> {
       return openSsh(spec);
     }
     case "kubernetes": {
+      const { eks } = spec;
+      if (eks !== undefined) {
+        const { openEks } = await import("./eks.ts");
+        return openEks({ ...spec, eks });
+      }
       const { openKubernetes } = await import("./kubernetes.ts");
       return openKubernetes(spec);
     }

@@ -1,3 +1,4 @@
+import type { Fault } from "../recipe/fault.ts";
 import type { FileDigest } from "../recipe/lifecycle.ts";
 import type { CommandInput, CommandName, CommandOutput, LogPosition, Progress } from "../recipe/protocol.ts";
 
@@ -52,6 +53,8 @@ export interface Host {
   tunnel(port: number, experiment?: string): Promise<Tunnel>;
   /** Can it be asked without waiting for a machine to start? Only of hosts whose machine comes and goes. */
   isUp?(): Promise<boolean>;
+  /** Why it can't be asked now; undefined where it can. Of the same hosts. */
+  whyDown?(): Promise<Fault | undefined>;
   /** Tells it that what the run left is whole elsewhere too: a machine that ends after its training ends then. */
   noteSafe?(run: string): Promise<void>;
   /** Ends what was opened to reach it: after that no connection is open. */

@@ -36,6 +36,8 @@ export class Cluster {
   readonly batch: Client.BatchV1Api;
   readonly storage: Client.StorageV1Api;
   readonly custom: Client.CustomObjectsApi;
+  readonly version: Client.VersionApi;
+  readonly rights: Client.AuthorizationV1Api;
   readonly #open: (path: string, listener: ChannelListener) => Promise<ChannelSocket>;
   readonly #dispatchers: Map<string, unknown>;
 
@@ -47,6 +49,8 @@ export class Cluster {
     this.batch = config.makeApiClient(client.BatchV1Api);
     this.storage = config.makeApiClient(client.StorageV1Api);
     this.custom = config.makeApiClient(client.CustomObjectsApi);
+    this.version = config.makeApiClient(client.VersionApi);
+    this.rights = config.makeApiClient(client.AuthorizationV1Api);
     this.#open = async (path, listener) => {
       const take = (channel: number, data: Buffer): boolean => {
         listener(channel, data);
@@ -59,16 +63,20 @@ export class Cluster {
 
   /**
    * The cluster of a context: from KUBECONFIG, ~/.kube/config, or the Pod that this runs in. The client takes a second to load, so
-   * only who needs a cluster loads it. Throws Fault `kubeconfig-unusable`, `context-unknown`. Asks nothing of the cluster.
+   * only who needs a cluster loads it. `text`: a kubeconfig to take instead, with a current context. Throws Fault `kubeconfig-unusable`, `context-unknown`. Asks nothing of the cluster.
    */
-  static async load({ context, namespace }: Pick<KubernetesHostSpec, "context" | "namespace">): Promise<Cluster> {
-    const file = kubeconfigFile(process.env);
+  static async load(
+    { context, namespace }: Pick<KubernetesHostSpec, "context" | "namespace">,
+    text?: string,
+  ): Promise<Cluster> {
+    const file = text === undefined ? kubeconfigFile(process.env) : "the cluster's kubeconfig";
     const client = await import("@kubernetes/client-node");
     // Not exported by its name: `Exec` and `PortForward` around it write on, whether the reader keeps up or not.
     const { WebSocketHandler } = await import("@kubernetes/client-node/dist/web-socket-handler.js");
     const config = new client.KubeConfig();
     try {
-      config.loadFromDefault();
+      if (text === undefined) config.loadFromDefault();
+      else config.loadFromString(text);
     } catch (thrown) {
       throw kubeconfigUnusable(
         `${file} is no kubeconfig: ${thrown instanceof Error ? thrown.message : String(thrown)}`,

@@ -43,12 +43,17 @@ export async function surveyCluster(
     ...(unwritable === undefined ? {} : { unwritable }),
     // The image's; a Pod tells which.
     python: { path: "python3", version: "as the image has it" },
-    // An autoscaler may bring a node that is not there yet.
-    gpus: node === undefined ? [unknownGpu] : gpusOf(node, spec),
+    // An autoscaler may bring a node that is not there yet, and `up` the plugin by which a node of its own tells its GPU.
+    gpus: node === undefined || (isMade(spec) && gpuCount(node, spec) === 0) ? [unknownGpu] : gpusOf(node, spec),
     // A Pod's ports are its own.
     ...(port === undefined ? {} : { port: "free" as const }),
     environment: null,
   };
+}
+
+/** Is it a cluster that `up` makes, with all that belongs to it? One that was cut off has not brought it yet. */
+function isMade({ eks }: KubernetesHostSpec): boolean {
+  return eks?.nodes !== undefined;
 }
 
 const trainerMissing = {
@@ -123,9 +128,11 @@ function gpusOf(node: V1Node, spec: KubernetesHostSpec): Facts["gpus"] {
 /** Why the volume will not be there, in words; undefined as far as is known. */
 async function claimTrouble(
   cluster: Cluster,
-  { claim: name, storageClassName }: KubernetesHostSpec,
+  spec: KubernetesHostSpec,
   claim: V1PersistentVolumeClaim | undefined,
 ): Promise<string | undefined> {
+  const { claim: name, storageClassName } = spec;
+  if (claim === undefined && isMade(spec)) return undefined;
   if (claim?.status?.phase === "Bound") return undefined;
   if (claim?.status?.phase === "Lost") return `claim ${name} has lost its volume`;
   const wanted = claim?.spec?.storageClassName ?? storageClassName;

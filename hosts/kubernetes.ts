@@ -211,7 +211,11 @@ export function openKubernetes(spec: KubernetesHostSpec): Promise<KubernetesHost
 }
 
 async function reach(spec: KubernetesHostSpec): Promise<KubernetesHost> {
-  const cluster = await Cluster.load(spec);
+  return reachOn(await Cluster.load(spec), spec);
+}
+
+/** The same on a cluster that is known already. */
+export async function reachOn(cluster: Cluster, spec: KubernetesHostSpec): Promise<KubernetesHost> {
   await findClaim(cluster, spec);
   return new KubernetesHost(cluster, spec, kubernetesTiming(process.env));
 }

@@ -12,6 +12,7 @@ const roleType = "aws:iam/role:Role";
 /** AWS knows no resource for these (Service Authorization Reference): a `*` is all that can be written. */
 const withoutResource = [
   /^(ec2|elasticloadbalancing|autoscaling|ssm|tag|pricing|servicequotas):(Describe|Get|List)[A-Za-z]*\*?$/,
+  /^eks:(DescribeAddonVersions|ListClusters)$/,
   /^ssm:UpdateInstanceInformation$/,
   /^ssmmessages:(Create|Open)(Control|Data)Channel$/,
   /^ec2messages:[A-Za-z]+$/,

@@ -1,5 +1,11 @@
 import { bucketRule, publicAccessRule } from "./buckets.ts";
-import { clusterAuditRule, clusterEndpointRule, clusterSecretsRule } from "./clusters.ts";
+import {
+  clusterAuditRule,
+  clusterEndpointRule,
+  clusterSecretsRule,
+  clusterVersionRule,
+  nodeGroupRule,
+} from "./clusters.ts";
 import { decryptRule, roleRule, wildcardRule } from "./identity.ts";
 import { diskEncryptionRule, keyRotationRule, metadataRule, publicAddressRule } from "./machines.ts";
 import { defaultGroupRule, listenerRule, openPortRule, ownNetworkRule } from "./network.ts";
@@ -11,7 +17,7 @@ export const resourceRules: readonly ResourceRule[] = [
   ...[metadataRule, publicAddressRule, diskEncryptionRule, keyRotationRule],
   ...[openPortRule, defaultGroupRule, listenerRule],
   ...[publicAccessRule, wildcardRule, decryptRule, roleRule],
-  ...[clusterEndpointRule, clusterSecretsRule, clusterAuditRule, tagsRule],
+  ...[clusterEndpointRule, clusterSecretsRule, clusterAuditRule, clusterVersionRule, nodeGroupRule, tagsRule],
 ];
 
 /** Rules about all of a stack together. */

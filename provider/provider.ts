@@ -3,7 +3,7 @@ import { isWithoutMachine } from "../hosts/aws-faults.ts";
 import { connect } from "../hosts/connect.ts";
 import type { Host } from "../hosts/host.ts";
 import { asFault, Fault } from "../recipe/fault.ts";
-import { hostSpec } from "../recipe/host.ts";
+import { hostSpec, isResting as isRestingHost } from "../recipe/host.ts";
 import type { EngineLog } from "./engine-log.ts";
 import { healthy, type ResourceKind, type Work } from "./kind.ts";
 import { outputVersion, migrate } from "./migrate.ts";
@@ -148,7 +148,7 @@ async function readOrEnded(kind: ResourceKind, inputs: unknown, old: Wire, work:
 /** Does the program want no machine for it now? */
 function isResting(inputs: unknown): boolean {
   const host = hostSpec.safeParse((reveal(inputs) as Wire)["host"]).data;
-  return host?.kind === "aws" && host.resting === true;
+  return host !== undefined && isRestingHost(host);
 }
 
 /** The host alone knows what computes there: without it nothing can be ended, and the state must not forget it. */

@@ -13,6 +13,7 @@ export {
   CustomResource,
   type CustomResourceOptions,
   type Resource,
+  type ResourceTransformation,
 } from "@pulumi/pulumi/resource.js";
 export { allConfig } from "@pulumi/pulumi/runtime/config.js";
 export { isDryRun } from "@pulumi/pulumi/runtime/settings.js";

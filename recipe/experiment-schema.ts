@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import { z } from "zod";
 import { aws } from "./aws/config.ts";
 import { decimal, flag, whole } from "./config-scalars.ts";
+import { eks } from "./eks/config.ts";
 import { kubernetes } from "./kubernetes/config.ts";
 
 /** `tuneup:model`: where the base model comes from. */
@@ -218,10 +219,12 @@ export const compute = z.strictObject({
     .describe("Memory of one card. Default: the host's, else the card's own."),
   nodes: whole(z.int().positive())
     .default(1)
-    .describe("`kubernetes` only: machines that train together, by Kubeflow Trainer."),
+    .describe(
+      "`kubernetes`, and `eks` with a cluster that is there: machines that train together, by Kubeflow Trainer.",
+    ),
   gpusPerNode: whole(z.int().min(0))
     .optional()
-    .describe("`kubernetes` only: GPUs of each. Default: `gpus`, else 1; 0 with `device: cpu`."),
+    .describe("`kubernetes` and `eks` only: GPUs of each. Default: `gpus`, else 1; 0 with `device: cpu`."),
   pricePerHour: decimal(z.number().min(0))
     .optional()
     .describe("US dollars an hour of the machine, for the price that `check` says. Default: none is said."),
@@ -247,7 +250,7 @@ export const budget = z.strictObject({
 
 /** Everything that a stack file may say, under `tuneup:`. The one place where defaults are. */
 export const experimentSchema = z.strictObject({
-  target: z.enum(["local", "ssh", "aws", "kubernetes"]).default("local").describe("Where it runs."),
+  target: z.enum(["local", "ssh", "aws", "kubernetes", "eks"]).default("local").describe("Where it runs."),
   model: model.describe("Where the base model comes from."),
   datasets: z.array(datasetSource).min(1).describe("What it is trained on, mixed in this order."),
   train: z.record(z.string(), z.unknown()).describe("LLaMA-Factory's own arguments, names and values unchanged."),
@@ -255,7 +258,8 @@ export const experimentSchema = z.strictObject({
   storage: storage.prefault({}).describe("Where the data is kept."),
   compute: compute.prefault({}).describe("What trains."),
   aws: aws.optional().describe("`aws` only: the machine, its volume, its network and when it ends."),
-  kubernetes: kubernetes.prefault({}).describe("`kubernetes` only: the cluster, its volume and its Pods."),
+  eks: eks.optional().describe("`eks` only: the cluster, its network, its nodes and when they end."),
+  kubernetes: kubernetes.prefault({}).describe("`kubernetes` and `eks` only: the cluster, its volume and its Pods."),
   teardown: z
     .preprocess((value) => (typeof value === "string" ? { when: value } : value), teardown)
     .prefault({})

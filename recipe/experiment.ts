@@ -13,6 +13,7 @@ import {
   storage,
   teardown,
 } from "./experiment-schema.ts";
+import { eks } from "./eks/config.ts";
 import type { FaultFacts } from "./fault.ts";
 import { nearest } from "./nearest.ts";
 
@@ -94,7 +95,8 @@ function unionFaults(issue: z.core.$ZodIssueInvalidUnion, config: unknown): Faul
   const property = issue.path.map(String).join(".");
   const branch = named === undefined || issue.path[0] !== "datasets" ? undefined : branches[datasetKeys.indexOf(named)];
   if (branch !== undefined) return branch.flatMap((error) => toFaults(error, config));
-  const choice = issue.path[0] === "aws" ? "auto or a number above 0" : "auto, true or false";
+  const choice =
+    issue.path[0] === "aws" || issue.path[0] === "eks" ? "auto or a number above 0" : "auto, true or false";
   const message =
     issue.path[0] === "datasets"
       ? `must be a map with one of builtin (identity, general), path, hub, url, datasetInfo; got ${JSON.stringify(value)}.`
@@ -128,7 +130,7 @@ function sentenceOf(issue: z.core.$ZodIssue): string {
 }
 
 function shapeAt(path: readonly PropertyKey[], config: unknown): Record<string, z.core.$ZodType> {
-  const parts: Record<string, z.ZodObject> = { serve, storage, compute, aws, model, teardown, budget };
+  const parts: Record<string, z.ZodObject> = { serve, storage, compute, aws, eks, model, teardown, budget };
   const [first, ...inner] = path;
   if (first === undefined) return experimentSchema.shape;
   if (first !== "datasets") {

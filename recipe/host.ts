@@ -59,6 +59,24 @@ export const kubernetesHostSpec = z.object({
   /** What an agent Pod may take, as Kubernetes writes it, e.g. `2` and `4Gi`. */
   cpu: z.string(),
   memory: z.string(),
+  /** The cluster of EKS that it is, found by its name. Default: a context of the kubeconfig. */
+  eks: z
+    .object({
+      region: z.string(),
+      name: z.string(),
+      /** Of a cluster that a stack made, its nodes: while there is none, nothing runs and nothing is asked. Default: they are others' concern. */
+      nodes: z
+        .object({
+          group: z.string(),
+          stack: z.string(),
+          /** Do they end as soon as what the run left is safe (`teardown: after-training`)? Default: their lease ends them. */
+          endWithRun: z.boolean().optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+  /** As with aws: no node is wanted. */
+  resting: z.boolean().optional(),
   /** As with ssh. */
   offline: z.boolean().optional(),
 });
@@ -94,6 +112,11 @@ export const hostSpec = z.discriminatedUnion("kind", [
 ]);
 export type HostSpec = z.infer<typeof hostSpec>;
 
+/** Is no machine wanted now? */
+export function isResting(host: HostSpec): boolean {
+  return (host.kind === "aws" || host.kind === "kubernetes") && host.resting === true;
+}
+
 /** What makes a host another one: how it is reached (key, jump host, port) may change, and what runs there goes on. */
 export function placeOf(host: HostSpec): string {
   const { kind, dataDirectory } = host;
@@ -103,5 +126,7 @@ export function placeOf(host: HostSpec): string {
 function whereOf(host: HostSpec): readonly string[] {
   if (host.kind === "ssh") return [host.user ?? "", host.address];
   if (host.kind === "aws") return [host.region, host.stack];
-  return host.kind === "kubernetes" ? [host.context ?? "", host.namespace, host.claim] : [];
+  if (host.kind !== "kubernetes") return [];
+  const { context = "", eks, namespace, claim } = host;
+  return [eks === undefined ? context : `eks ${eks.region} ${eks.name}`, namespace, claim];
 }

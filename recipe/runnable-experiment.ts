@@ -2,11 +2,12 @@ import { resolve } from "node:path";
 import { provisionOf } from "./aws/provision.ts";
 import { unfitForPublicChat } from "./aws/public-chat.ts";
 import { unfitForSpot } from "./aws/spot.ts";
+import { notProvisionedOnEks, unfitForEks } from "./eks/unfit.ts";
 import type { DatasetSource } from "./experiment-schema.ts";
 import { withZeroStage } from "./estimates/zero.ts";
 import { type Experiment, readExperiment } from "./experiment.ts";
 import { Fault, type FaultFacts } from "./fault.ts";
-import { trainsOnOneCard } from "./target.ts";
+import { onCluster, trainsOnOneCard } from "./target.ts";
 import { isLoopback } from "./tls.ts";
 
 /** The experiment as it runs, or everything that is wrong with it. */
@@ -17,11 +18,12 @@ export type RunnableResult =
 /** `readExperiment`, and what this release's targets can't do is a fault. Paths that the file has are taken from `folder`, the project's. */
 export function readRunnableExperiment(config: Readonly<Record<string, unknown>>, folder: string): RunnableResult {
   const result = readPlannableExperiment(config, folder);
-  const faults = result.experiment?.target === "aws" ? notProvisioned(result.experiment) : [];
+  const { experiment } = result;
+  const faults = experiment === undefined ? [] : [...notProvisioned(experiment), ...notProvisionedOnEks(experiment)];
   return faults.length > 0 ? { faults } : result;
 }
 
-/** The same for what only looks, such as `tuneup check`: it may ask of aws what this release knows and does not provision yet. */
+/** The same for what only looks, such as `tuneup check`: it may ask of AWS what this release knows and does not provision yet. */
 export function readPlannableExperiment(config: Readonly<Record<string, unknown>>, folder: string): RunnableResult {
   const { experiment, faults } = readExperiment(config);
   if (experiment === undefined) return { faults };
@@ -31,7 +33,8 @@ export function readPlannableExperiment(config: Readonly<Record<string, unknown>
 
 /** What `tuneup check` gives a price for and this release does not start. */
 function notProvisioned(experiment: Experiment): FaultFacts[] {
-  const { compute } = experiment;
+  const { target, compute } = experiment;
+  if (target !== "aws") return [];
   const faults: FaultFacts[] = [];
   try {
     provisionOf(experiment);
@@ -62,11 +65,11 @@ function unfitForTarget(experiment: Experiment): FaultFacts[] {
       next: "Try it with `ssh NAME true` first.",
     });
   }
-  if (target === "kubernetes") faults.push(...unfitForCluster(experiment));
+  if (onCluster(target)) faults.push(...unfitForCluster(experiment), ...unfitForEks(experiment));
   else if (compute.nodes > 1 || compute.gpusPerNode !== undefined) faults.push(oneMachine(target, compute));
   if (target === "local" || target === "aws") faults.push(...unfitForMachine(target, experiment));
   if (target === "aws") faults.push(...unfitForPublicChat(experiment), ...unfitForSpot(experiment));
-  const open = target !== "kubernetes" && serve.enabled && serve.tls === "off" && !isLoopback(serve.host);
+  const open = !onCluster(target) && serve.enabled && serve.tls === "off" && !isLoopback(serve.host);
   if (open) faults.push(openWithoutTls(serve.host));
   if (teardown.when === "after-idle" && target !== "aws") {
     faults.push({
@@ -116,22 +119,22 @@ function unfitForMachine(target: keyof typeof machineOf, { compute, storage }: E
 }
 
 /** What belongs to another target, and what does not go together on a cluster. */
-function unfitForCluster({ compute, storage, kubernetes, serve }: Experiment): FaultFacts[] {
+function unfitForCluster({ target, compute, storage, kubernetes, serve }: Experiment): FaultFacts[] {
   const faults: FaultFacts[] = [];
   const foreign = wayThere(compute);
   if (foreign !== undefined) {
     faults.push({
       code: "host-cluster",
       property: `compute.${foreign}`,
-      message: "has no meaning for the target kubernetes, whose cluster is a context of the kubeconfig.",
-      next: "Name it by `tuneup:kubernetes: {context: NAME}`, or take this out.",
+      message: `has no meaning for the target ${target}, whose cluster is ${target === "eks" ? "one of EKS" : "a context of the kubeconfig"}.`,
+      next: `Name it by \`tuneup:${target === "eks" ? "eks: {name" : "kubernetes: {context"}: NAME}\`, or take this out.`,
     });
   }
   if (storage.dataDirectory !== undefined) {
     faults.push({
       code: "config-value",
       property: "storage.dataDirectory",
-      message: "has no meaning for the target kubernetes: the data lies on its volume.",
+      message: `has no meaning for the target ${target}: the data lies on its volume.`,
       next: "Say its size and class by `tuneup:kubernetes: {volume: {size, storageClassName}}`.",
     });
   }
@@ -148,7 +151,7 @@ function unfitForCluster({ compute, storage, kubernetes, serve }: Experiment): F
     faults.push({
       code: "serve-cluster",
       property: serve.port === 0 ? "serve.host" : "serve.port",
-      message: "has no meaning for the target kubernetes: its Pods have an address of their own.",
+      message: `has no meaning for the target ${target}: its Pods have an address of their own.`,
       next: "Say who reaches them by `tuneup:kubernetes: {endpoint: {allowFrom, ingress, route}}`; `npx tuneup chat` needs none of it.",
     });
   }

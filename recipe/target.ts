@@ -7,14 +7,26 @@ interface Machines {
   readonly compute: z.output<typeof compute>;
 }
 
+type TargetName = Machines["target"];
+
+/** Does a target run Pods on a cluster? */
+export function onCluster(target: TargetName): target is "kubernetes" | "eks" {
+  return target === "kubernetes" || target === "eks";
+}
+
+/** Does `up` make resources in AWS for a target? */
+export function inAws(target: unknown): target is "aws" | "eks" {
+  return target === "aws" || target === "eks";
+}
+
 /** Does a target train in one process, on one card? Those do whose machine is taken as it is. */
-export function trainsOnOneCard(target: "local" | "ssh" | "aws" | "kubernetes"): boolean {
+export function trainsOnOneCard(target: TargetName): boolean {
   return target === "local" || target === "ssh";
 }
 
 /** Processes that train together; undefined where one does. */
 export function processesOf(experiment: Machines): { readonly nodes: number; readonly perNode: number } | undefined {
-  if (experiment.target !== "kubernetes") return undefined;
+  if (!onCluster(experiment.target)) return undefined;
   const { nodes, gpusPerNode } = machinesOf(experiment);
   const perNode = Math.max(1, gpusPerNode);
   return nodes * perNode === 1 ? undefined : { nodes, perNode };

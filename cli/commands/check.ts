@@ -56,7 +56,7 @@ async function findingsOf(experiment: string, model: string | undefined): Promis
   };
   const { extras, offline, engine } = await wishesOf(config, projectFolder);
   // The hardware is the host's, the files are this machine's. A machine that is not there yet is proposed instead.
-  const planned = config["target"] === "aws";
+  const planned = isPlanned(config);
   const there = planned
     ? { home: homeOf(process.env) }
     : await onHost(experiment, async (host) => ({
@@ -64,6 +64,11 @@ async function findingsOf(experiment: string, model: string | undefined): Promis
         host: await hostFacts(host, extras, offline, engine),
       }));
   return [...findings, ...(await checkConfig(config, projectFolder, { ...context, ...there }))];
+}
+
+/** Is what trains made by `up`? */
+function isPlanned({ target, eks }: Readonly<Record<string, unknown>>): boolean {
+  return target === "aws" || (target === "eks" && (eks as { readonly name?: unknown } | undefined)?.name === undefined);
 }
 
 interface Wishes {

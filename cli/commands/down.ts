@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Host } from "../../hosts/host.ts";
 import type { CommandOutput } from "../../recipe/protocol.ts";
 import { Fault } from "../../recipe/fault.ts";
-import type { AwsHostSpec } from "../../recipe/host.ts";
+import type { HostSpec } from "../../recipe/host.ts";
 import { usageLines } from "../../recipe/usage.ts";
 import { say } from "../language/say.ts";
 import { defaultExperiment } from "../project.ts";
@@ -39,21 +39,22 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const spec = await hostSpecFor(experiment);
   const display = new Display();
   const open = () => openStack(experiment, "down", (line) => display.say(line), signal);
-  const kept = spec.kind === "aws" ? await import("../kept-volume.ts") : undefined;
+  const place = volumePlace(spec);
+  const kept = place === undefined ? undefined : await import("../kept-volume.ts");
   const spot = spec.kind === "aws" && spec.spot === true ? await import("../kept-bucket.ts") : undefined;
   await onHost(experiment, async (host) => {
     // That ends a machine that a killed `up` left, which has nothing that could be asked and would be waited for.
     const opened = kept === undefined ? undefined : await open();
-    const bucket = spec.kind === "aws" ? await seen(host, spec, { experiment, purge, discard, signal }) : undefined;
+    const bucket = kept === undefined ? undefined : await seen(host, spec, { experiment, purge, discard, signal });
     const discarded = discard || (await requireSafe(host, { experiment, all: purge, bucket, signal })) === "discard";
     const stack = opened ?? (await open());
     // The provider asks too, and knows nothing of the answer that was given here.
     if (discarded) process.env["TUNEUP_DISCARD"] = "1";
     await withDisplay((options) => stack.destroy(options), display, say("down.interrupting"), signal);
     // The machine went with the rest: what it had lies on a volume that nobody can look into now.
-    if (kept !== undefined && spec.kind === "aws") {
-      process.stdout.write(`${await kept.settleVolume(spec, { purge, signal })}\n`);
-      const said = await spot?.settleBucket(spec, { purge, signal });
+    if (kept !== undefined && place !== undefined) {
+      process.stdout.write(`${await kept.settleVolume(place, { purge, signal })}\n`);
+      const said = spec.kind === "aws" ? await spot?.settleBucket(spec, { purge, signal }) : undefined;
       if (said !== undefined) process.stdout.write(`${said}\n`);
       return;
     }
@@ -73,11 +74,11 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
  */
 async function seen(
   host: Host,
-  spec: AwsHostSpec,
+  spec: HostSpec,
   { signal, ...downing }: { experiment: string; purge: boolean; discard: boolean; signal: AbortSignal },
 ): Promise<string | undefined> {
   const volume = await import("../kept-volume.ts");
-  if (spec.spot !== true) {
+  if (spec.kind !== "aws" || spec.spot !== true) {
     await volume.requireSeen(host, downing);
     return undefined;
   }
@@ -90,6 +91,13 @@ async function seen(
   const isUnasked = !downing.discard && (await host.isUp?.()) === false;
   if (bucket !== undefined && isUnasked) await requireCopies(bucket, spec, { home: homeBeside(host), signal });
   return bucket;
+}
+
+/** Where the stack's data volume is in AWS; undefined where it has none there. */
+function volumePlace(spec: HostSpec): { readonly stack: string; readonly region: string } | undefined {
+  if (spec.kind === "aws") return spec;
+  const { region, nodes } = (spec.kind === "kubernetes" ? spec.eks : undefined) ?? {};
+  return region === undefined || nodes === undefined ? undefined : { region, stack: nodes.stack };
 }
 
 /** The data directory for people, with its machine where that is another one. */

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { AwsHost } from "../../hosts/aws.ts";
 import type { Host } from "../../hosts/host.ts";
 import { asFault, Fault, type FaultFacts } from "../../recipe/fault.ts";
 import { homeOf } from "../../recipe/home.ts";
@@ -72,6 +71,7 @@ async function rowOrFault(experiment: string, opened: Host[]): Promise<Row> {
 /** As people name a host that is not this machine. */
 function nameOfHost(spec: Exclude<HostSpec, { kind: "local" }>): string {
   if (spec.kind === "ssh") return spec.address;
+  if (spec.kind === "kubernetes" && spec.eks !== undefined) return `${spec.eks.name} in ${spec.eks.region}`;
   return spec.kind === "aws" ? `${spec.stack} in ${spec.region}` : (spec.context ?? spec.namespace);
 }
 
@@ -80,7 +80,7 @@ async function rowOf(experiment: string, opened: Host[]): Promise<Row> {
   const host = await hostOf(experiment);
   if (!opened.includes(host)) opened.push(host);
   // A machine that is gone is no failure, and one that starts is not waited for.
-  const down = host instanceof AwsHost ? await host.whyDown() : undefined;
+  const down = await host.whyDown?.();
   if (down !== undefined)
     return { experiment, host: host.description, run: null, endpoint: null, fault: down.toFacts() };
   const [runs, endpoint] = await Promise.all([

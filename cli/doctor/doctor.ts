@@ -10,6 +10,7 @@ import { columnsOf, padColumns } from "../language/width.ts";
 import { awsChecks } from "./aws.ts";
 import type { Check, Variables } from "./check.ts";
 import { clusterChecks } from "./cluster.ts";
+import { eksChecks } from "./eks.ts";
 import { firstPort, machineChecks } from "./machine.ts";
 import { networkChecks } from "./network.ts";
 import { remoteChecks } from "./remote.ts";
@@ -20,7 +21,7 @@ type Elsewhere = (variables: Variables, tell: Say) => Promise<Check[]>;
 
 /** What `tuneup doctor` was asked for. */
 export interface DoctorOptions {
-  /** With target `ssh` its machine, with `kubernetes` its cluster, with `aws` the way to its machine is looked at instead of this one. Default: this one. */
+  /** With target `ssh` its machine, with `kubernetes` and `eks` its cluster, with `aws` the way to its machine is looked at instead of this one. Default: this one. */
   readonly experiment?: string | undefined;
   readonly json?: boolean;
   /** File to write a support bundle to. */
@@ -75,6 +76,10 @@ export async function doctor(options: DoctorOptions, variables: Variables = proc
 /** Looks at what trains an experiment where that is not this machine; undefined where it is. */
 async function elsewhereOf(experiment: string): Promise<Elsewhere | undefined> {
   const spec = await hostSpecFor(experiment);
+  const { eks } = spec.kind === "kubernetes" ? spec : {};
+  if (spec.kind === "kubernetes" && eks !== undefined) {
+    return (variables, tell) => eksChecks({ ...spec, eks }, variables, tell);
+  }
   if (spec.kind === "kubernetes") return (_variables, tell) => clusterChecks(spec, tell);
   if (spec.kind === "aws") return (variables, tell) => awsChecks(spec, variables, tell);
   if (spec.kind !== "ssh") return undefined;

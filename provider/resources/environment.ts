@@ -2,7 +2,7 @@ import { z } from "zod";
 import { environmentLock } from "../../agent/environment/identity.ts";
 import { engineFaults, hostFacts, hostFaults } from "../../checks/host.ts";
 import { engineLock, engineSet } from "../../hosts/engine-lock.ts";
-import { missingAwsPrograms, programMissing } from "../../hosts/aws-programs.ts";
+import { awsProgramsFor, missingAwsPrograms, programMissing } from "../../hosts/aws-programs.ts";
 import { connectIfUp } from "../../hosts/connect-if-up.ts";
 import { engineNames } from "../../recipe/engines.ts";
 import { hostSpec } from "../../recipe/host.ts";
@@ -46,10 +46,9 @@ export const environmentKind: ResourceKind<typeof inputs, EnvironmentOutputs> = 
     if (hasUnknown(news["host"])) return { failures: [] };
     const { extras, device, host, engine } = inputs.parse(news);
     const offline = host.kind === "local" ? undefined : host.offline;
-    const way =
-      host.kind === "aws"
-        ? (await missingAwsPrograms(process.env["PATH"])).map((name) => programMissing(name).toFacts())
-        : [];
+    const programs = awsProgramsFor(host);
+    const lacking = programs.length === 0 ? [] : await missingAwsPrograms(process.env["PATH"]);
+    const way = lacking.filter((name) => programs.includes(name)).map((name) => programMissing(name).toFacts());
     const place = way.length > 0 ? undefined : await connectIfUp(host);
     // A machine that is yet to be made has nothing to tell.
     if (place === undefined) return { failures: way.map(failureOf) };

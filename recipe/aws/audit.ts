@@ -35,9 +35,10 @@ export interface Orphan {
  * of all states.
  */
 export function orphansOf(found: readonly Found[], states: readonly string[]): Orphan[] {
-  const isOwned = (name: string): boolean => states.some((state) => state.includes(JSON.stringify(name)));
+  const isOwned = (name: string): boolean =>
+    name !== "" && states.some((state) => state.includes(JSON.stringify(name)));
   return found
-    .filter(({ arn, group }) => !isOwned(arn) && !isOwned(idOf(arn)) && !(group !== undefined && isOwned(group)))
+    .filter((one) => !namesInStates(one).some(isOwned))
     .map((one) => ({
       ...{ ...namesOf(one), arn: one.arn },
       ...{ stack: one.tags[tagNames.stack] ?? "-", usdMonth: priceOf(one) },
@@ -45,9 +46,35 @@ export function orphansOf(found: readonly Found[], states: readonly string[]): O
     .sort((a, b) => (b.usdMonth ?? Infinity) - (a.usdMonth ?? Infinity) || a.arn.localeCompare(b.arn));
 }
 
-/** A machine of a group is told by the group: whoever ended the machine alone would have the next one. */
-function namesOf({ arn, group }: Found): { readonly kind: string; readonly id: string } {
+/**
+ * What a state has of a resource that its stack owns. A cluster's name is none of them: it is the stack's, so that its network and its key have it in
+ * their tags, also where an `up` was killed before the state knew of the cluster.
+ */
+function namesInStates({ arn, group, tags }: Found): readonly string[] {
+  if (kindOf(arn) === clusterKind) return [arn];
+  const cluster = tags[nodeTags.cluster];
+  return cluster === undefined ? [arn, idOf(arn), group ?? ""] : [arn, idOf(arn), clusterArn(arn, cluster)];
+}
+
+/**
+ * A machine of a group is told by the group: whoever ended the machine alone would have the next one. The group of a cluster's nodes is EKS's, told as
+ * what EKS calls it.
+ */
+function namesOf({ arn, group, tags }: Found): { readonly kind: string; readonly id: string } {
+  const cluster = tags[nodeTags.cluster];
+  if (cluster !== undefined) return { kind: "eks nodegroup", id: `${cluster}/${tags[nodeTags.group] ?? "?"}` };
   return group === undefined ? { kind: kindOf(arn), id: idOf(arn) } : { kind: "autoscaling group", id: group };
+}
+
+/** EKS puts them on the machines that a node group starts, which no state names. */
+const nodeTags = { cluster: "eks:cluster-name", group: "eks:nodegroup-name" } as const;
+
+const clusterKind = "eks cluster";
+
+/** The cluster of a name in the account and region of a machine. */
+function clusterArn(machine: string, name: string): string {
+  const [arn = "", partition = "", , region = "", account = ""] = machine.split(":");
+  return [arn, partition, "eks", region, account, `cluster/${name}`].join(":");
 }
 
 /** `arn:partition:service:region:account:type/id`, and for some services without the type. */
@@ -75,7 +102,7 @@ const hourly: Readonly<Record<string, number>> = {
   "ec2 natgateway": natGatewayHour,
   "ec2 elastic-ip": publicAddressHour,
   "elasticloadbalancing loadbalancer": loadBalancerHour,
-  "eks cluster": controlPlaneHour,
+  [clusterKind]: controlPlaneHour,
 };
 
 /** Kinds that cost by what is in them or done with them. */

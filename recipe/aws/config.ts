@@ -15,7 +15,7 @@ const typeName = z.string().superRefine((name, context) => {
 });
 
 /** A block of addresses such as 203.0.113.0/24. */
-const cidr = z.string().refine(
+export const cidr = z.string().refine(
   (text) => {
     const [address = "", length = ""] = text.split("/");
     const most = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1;
@@ -59,7 +59,7 @@ const publicChat = z
   });
 
 /** When the machine ends whatever happens. */
-const lease = z.strictObject({
+export const lease = z.strictObject({
   hours: decimal(z.number().positive())
     .default(24)
     .describe("Hours after which the machine is terminated, from inside and from outside. Data stays."),

@@ -26,6 +26,11 @@ export function leaseEnd(hours: number, now: Date, tags: Tags | undefined): Leas
   return { expiry: text(Math.max(moved, now.getTime() + notice)), hours };
 }
 
+/** The tags of a lease that goes on; undefined where it is over. Where a machine runs all the same, its end did not come, and it needs another one. */
+export function unended(tags: Tags | undefined, now: Date): Tags | undefined {
+  return Date.parse(tags?.[tagNames.expiry] ?? "") <= now.getTime() ? undefined : tags;
+}
+
 /** When a lease began, in milliseconds since 1970, by the tags that tell it; undefined where they do not. Its hours may have been changed since. */
 export function leaseBegin(tags: Tags): number | undefined {
   const [ends, hours] = [Date.parse(tags[tagNames.expiry] ?? ""), Number(tags[tagNames.leaseHours])];

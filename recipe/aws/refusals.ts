@@ -1,3 +1,4 @@
+import { eksWords } from "../eks/words.ts";
 import { Fault, type FaultFacts } from "../fault.ts";
 
 /** What AWS answered, as Pulumi's provider for AWS tells it. */
@@ -22,6 +23,8 @@ export function refusalIn(message: string): Refusal | undefined {
 /** What the provider's error is to a user, in a sentence and what to do; undefined where AWS refused nothing. */
 export function refusalFault(message: string): Fault | undefined {
   if (/waiting for Auto Scaling Group \([^)]*\) capacity satisfied/.test(message)) return noSpot();
+  const eks = eksRefusal(message);
+  if (eks !== undefined) return new Fault({ ...eks, blame: "infrastructure" });
   const refusal = refusalIn(message);
   return refusal === undefined ? undefined : new Fault({ ...factsOf(refusal), blame: "infrastructure" });
 }
@@ -61,6 +64,28 @@ function noSpot(): Fault {
       "AWS has given no machine of spot capacity: none of the types is free in any zone, or your account may have none (Service Quotas, EC2, `All G and VT Spot Instance Requests`).",
     next: "AWS goes on trying. Run this again: it waits on, or takes a machine on demand if there was none for `aws.onDemandFallback` minutes. More types in `aws.instanceTypes` are more capacity.",
   });
+}
+
+/** What AWS refuses of a cluster of EKS. Its errors have other words: they are of a type of the SDK's, or come from what its node group waits for. */
+function eksRefusal(message: string): FaultFacts | undefined {
+  const [, cluster] = /creating EKS Cluster \(([\w-]+)\): [^]*ResourceInUseException/.exec(message) ?? [];
+  if (cluster !== undefined) return clusterTaken(cluster);
+  const [, code, said = ""] =
+    /EKS Node Group \([^)]*\)[^]*?AsgInstanceLaunchFailures[^]*? (Insufficient\w*Capacity|VcpuLimitExceeded) - ([^]*?)(?:: provider=aws@|\n|$)/.exec(
+      message,
+    ) ?? [];
+  if (code === undefined) return undefined;
+  const { property, next = "", ...facts } = factsOf({ doing: "creating EKS Node Group", code, said: oneLine(said) });
+  return { ...facts, property: eksWords(property ?? ""), next: eksWords(next) };
+}
+
+/** A cluster is found by its name, and there can be one of a name. */
+function clusterTaken(cluster: string): FaultFacts {
+  return {
+    ...{ code: "eks-cluster-taken", property: "eks" },
+    message: `There is a cluster ${cluster} in AWS that this stack's state does not know: an \`up\` was killed while AWS made it, or another machine's state has it. It is billed.`,
+    next: `Where nobody else uses it, delete it (\`aws eks delete-nodegroup --cluster-name ${cluster} --nodegroup-name gpu\`, if it has one, then \`aws eks delete-cluster --name ${cluster}\`) and run this again; \`npx tuneup audit\` lists what else no stack owns.`,
+  };
 }
 
 function noCapacity(said: string): FaultFacts {

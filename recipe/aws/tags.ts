@@ -13,7 +13,7 @@ export const tagNames = {
   bucket: "tuneup:bucket",
   /** AWS's own, on each machine that an Auto Scaling group started: the group's name. */
   group: "aws:autoscaling:groupName",
-  /** On one rule of a group alone: that it is open to the internet on purpose. */
+  /** On one rule of a group, or on a cluster: that it is open on purpose. */
   open: "tuneup:open",
 } as const;
 
@@ -29,6 +29,9 @@ export type Tags = Readonly<Record<string, string>>;
 
 /** On the rule that lets everyone in to a load balancer: the file said so twice. The policy pack knows it. */
 export const openToEveryone: Tags = { [tagNames.open]: "everyone" };
+
+/** On a cluster whose API named addresses reach from outside: the file said so. The policy pack knows it. */
+export const openToNamed: Tags = { [tagNames.open]: "named-addresses" };
 
 /** By what the resources of a stack are found. */
 export function ownTags(stack: string): Tags {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { resourceRules, stackRules, violations } from "../../policies/pack.ts";
 import type { DeclaredResource, Inputs } from "../../policies/rule.ts";
+import { type Case, type Cases, clusterCases } from "./cluster-cases.ts";
 import { requiredTags } from "../../policies/tags.ts";
 
 const resource = (type: string, inputs: Inputs, more: Partial<DeclaredResource> = {}): DeclaredResource => {
@@ -20,7 +21,6 @@ const listener = "aws:lb/listener:Listener";
 const block = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock";
 const policy = "aws:iam/policy:Policy";
 const role = "aws:iam/role:Role";
-const cluster = "aws:eks/cluster:Cluster";
 const key = "aws:kms/key:Key";
 const object = "arn:aws:s3:::runs/experiment/*";
 const oneKey = "arn:aws:kms:us-east-1:123456789012:key/0a1b";
@@ -30,9 +30,7 @@ const tags = Object.fromEntries(requiredTags.map((name) => [name, "x"]));
 const everyone = { Effect: "Allow", Action: "sts:AssumeRole", Principal: { AWS: "*" } };
 const ec2 = { Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "ec2.amazonaws.com" } };
 
-type Case = readonly [type: string, inputs: Inputs];
-/** By rule: what breaks it, and what does not although it is close. */
-const cases: Readonly<Record<string, { readonly breaks: readonly Case[]; readonly keeps: readonly Case[] }>> = {
+const cases: Cases = {
   "instance-metadata-v2": {
     breaks: [
       [instance, {}],
@@ -174,28 +172,7 @@ const cases: Readonly<Record<string, { readonly breaks: readonly Case[]; readonl
       ],
     ],
   },
-  "cluster-endpoint-private": {
-    breaks: [
-      [cluster, {}],
-      [cluster, { vpcConfig: { endpointPrivateAccess: true } }],
-      [cluster, { vpcConfig: { endpointPublicAccess: false } }],
-    ],
-    keeps: [[cluster, { vpcConfig: { endpointPublicAccess: false, endpointPrivateAccess: true } }]],
-  },
-  "cluster-secrets-encrypted": {
-    breaks: [
-      [cluster, {}],
-      [cluster, { encryptionConfig: { provider: { keyArn: oneKey }, resources: [] } }],
-    ],
-    keeps: [[cluster, { encryptionConfig: { provider: { keyArn: oneKey }, resources: ["secrets"] } }]],
-  },
-  "cluster-audit-log": {
-    breaks: [
-      [cluster, {}],
-      [cluster, { enabledClusterLogTypes: ["api"] }],
-    ],
-    keeps: [[cluster, { enabledClusterLogTypes: ["api", "audit"] }]],
-  },
+  ...clusterCases,
   tags: {
     breaks: [
       [instance, {}],

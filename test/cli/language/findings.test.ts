@@ -54,7 +54,7 @@ const changes = {
 };
 
 test.each(
-  ["local", "local-qwen", "qwen2.5-7b-lora", "ssh-demo", "aws-qwen2.5-7b"].flatMap((name) =>
+  ["local", "local-qwen", "qwen2.5-7b-lora", "ssh-demo", "aws-qwen2.5-7b", "eks-qwen2.5-7b"].flatMap((name) =>
     Object.entries(changes).map(([what, change]) => ({ name, what, change })),
   ),
 )("no line of the check of $name, $what, stays English", async ({ name, change }) => {

@@ -23,6 +23,23 @@ describe("orphansOf", () => {
     expect(orphansOf(found, [JSON.stringify({ resources: [{ id: "tuneup-demo" }] })])).toEqual([]);
   });
 
+  it("counts the machines of a cluster's nodes to whoever owns the cluster", () => {
+    const node: Found = {
+      ...one("instance/i-0a", { group: "eks-nodes-0a1b" }),
+      tags: { ...tags, "eks:cluster-name": "tuneup-demo", "eks:nodegroup-name": "nodes" },
+    };
+    const cluster = one("cluster/tuneup-demo", {}, "eks");
+    expect(orphansOf([node, cluster], [JSON.stringify({ arn: cluster.arn })])).toEqual([]);
+    expect(orphansOf([node], [JSON.stringify({ arn: `${cluster.arn}-2` })])).toMatchObject([
+      { kind: "eks nodegroup", id: "tuneup-demo/nodes" },
+    ]);
+    // Its name is also that of what the stack made before an `up` was killed, while AWS made the cluster.
+    const cut = JSON.stringify({ key: { tags: { Name: "tuneup-demo" } }, pending: { name: "tuneup-demo" } });
+    expect(orphansOf([node, cluster], [cut]).map(({ kind }) => kind)).toEqual(["eks cluster", "eks nodegroup"]);
+    // A text without that tag owns nothing.
+    expect(orphansOf([one("instance/i-0a")], ['{"name":""}'])).toHaveLength(1);
+  });
+
   it.each<[Found, number | null]>([
     [one("instance/i-0a", { instanceType: "g5.xlarge" }), 734.38],
     [one("instance/i-0a"), 0],

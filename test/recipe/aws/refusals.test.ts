@@ -31,6 +31,30 @@ it("tells that a group has no machine, with what the next up does", () => {
   );
 });
 
+it("tells that a cluster's name is taken, with what may be the cause and how to end it", () => {
+  const said =
+    "creating EKS Cluster (tuneup-exp): operation error EKS: CreateCluster, https response error StatusCode: 409, RequestID: 0a1b, ResourceInUseException: Cluster already exists with name: tuneup-exp";
+  const fault = refusalFault(`sdk-v2/provider2.go:572: sdk.helper_schema: ${said}: provider=aws@7.48.0`);
+  expect(fault).toMatchObject({ code: "eks-cluster-taken", blame: "infrastructure" });
+  expect(fault?.sentence).toMatch(
+    /^eks: There is a cluster tuneup-exp in AWS .*`aws eks delete-cluster --name tuneup-exp`/,
+  );
+});
+
+it.each([
+  [
+    "InsufficientInstanceCapacity",
+    capacity,
+    "eks.instanceTypes: AWS has no free g6.xlarge in us-east-1a now. Run this again later, or name another type in `eks.instanceTypes`",
+  ],
+  ["VcpuLimitExceeded", quota, "eks.instanceTypes: Your account may run 0 vCPUs of this kind of machine"],
+])("tells %s of a node group, whose error is another one's", (code, words, sentence) => {
+  const said = `waiting for EKS Node Group (tuneup-exp:gpu) create: unexpected state 'CREATE_FAILED', wanted target 'ACTIVE'. last error: i-0a: AsgInstanceLaunchFailures: Could not launch On-Demand Instances. ${code} - ${words} Launching EC2 instance failed.`;
+  expect(refusalFault(`sdk-v2/provider2.go:572: sdk.helper_schema: ${said}: provider=aws@7.48.0`)?.sentence).toContain(
+    sentence,
+  );
+});
+
 it("leaves out what no user can read", () => {
   const said = "Not authorized. Encoded authorization failure message: AAAA-bbbb";
   expect(refusalIn(wrapped("creating EC2 VPC", "UnauthorizedOperation", said))).toEqual({

@@ -1,0 +1,100 @@
+import {
+  ComponentResource,
+  type ComponentResourceOptions,
+  type Input,
+  type Output,
+  type Resource,
+} from "../provider/pulumi.ts";
+import { Addon } from "@pulumi/aws/eks/addon.js";
+import { Role } from "@pulumi/aws/iam/role.js";
+import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
+import { identityPath, partitionOf } from "../recipe/aws/names.ts";
+import type { Tags } from "../recipe/aws/tags.ts";
+import { gpuToleration } from "../recipe/eks/cluster-config.ts";
+import { clusterTrust } from "../recipe/eks/documents.ts";
+
+/** What every addon is told. */
+export interface EksAddonArgs {
+  readonly clusterName: Input<string>;
+  readonly tags: Tags;
+}
+
+/**
+ * What a node needs before it is one: its network, with NetworkPolicies enforced, kube-proxy, and the agent by which Pods get roles. Each runs on every
+ * node, and none where there is no node. Costs nothing.
+ */
+export class EksNodeAddons extends ComponentResource {
+  public readonly ready: readonly Resource[];
+
+  constructor(name: string, { clusterName, tags }: EksAddonArgs, options?: ComponentResourceOptions) {
+    super("tuneup:components:EksNodeAddons", name, {}, options);
+    const configured = { "vpc-cni": { enableNetworkPolicy: "true" } } as Readonly<Record<string, object>>;
+    this.ready = ["vpc-cni", "kube-proxy", "eks-pod-identity-agent"].map(
+      (addonName) =>
+        new Addon(`${name}-${addonName}`, addonArgs(addonName, { clusterName, tags }, configured[addonName]), {
+          parent: this,
+        }),
+    );
+    this.registerOutputs();
+  }
+}
+
+/** Arguments of EksPodAddons. */
+export interface EksPodAddonsArgs extends EksAddonArgs {
+  readonly region: string;
+  /** What the name of the driver's role begins with. */
+  readonly roleName: string;
+}
+
+/**
+ * What runs in Pods that go where there is a node: names of the cluster (CoreDNS), and the driver of EBS, which attaches the data volume. They tolerate
+ * the GPU nodes' taint, since there are no others. Costs nothing.
+ */
+export class EksPodAddons extends ComponentResource {
+  public readonly ready: readonly Resource[];
+
+  constructor(name: string, args: EksPodAddonsArgs, options?: ComponentResourceOptions) {
+    super("tuneup:components:EksPodAddons", name, {}, options);
+    const own = { parent: this };
+    const tolerations = [{ ...gpuToleration }];
+    const { roleArn, attached } = this.#driverRole(name, args);
+    const names = new Addon(`${name}-coredns`, addonArgs("coredns", args, { tolerations }), own);
+    const driver = new Addon(
+      `${name}-ebs`,
+      {
+        ...addonArgs("aws-ebs-csi-driver", args, { controller: { tolerations } }),
+        podIdentityAssociations: [{ serviceAccount: "ebs-csi-controller-sa", roleArn }],
+      },
+      { ...own, dependsOn: [attached] },
+    );
+    this.ready = [names, driver];
+    this.registerOutputs();
+  }
+
+  #driverRole(
+    name: string,
+    { region, roleName, tags }: EksPodAddonsArgs,
+  ): { roleArn: Output<string>; attached: Resource } {
+    const own = { parent: this };
+    const role = new Role(
+      `${roleName}-ebs`,
+      {
+        ...{ path: identityPath, description: "tuneup: what the driver of EBS in a cluster may do in AWS" },
+        ...{ assumeRolePolicy: clusterTrust("pods.eks.amazonaws.com"), tags },
+      },
+      own,
+    );
+    const policyArn = `arn:${partitionOf(region)}:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy`;
+    const attached = new RolePolicyAttachment(`${name}-ebs`, { role: role.name, policyArn }, own);
+    return { roleArn: role.arn, attached };
+  }
+}
+
+/** Its version is the cluster version's usual one, and an own cluster's settings are ours. */
+function addonArgs(addonName: string, { clusterName, tags }: EksAddonArgs, values?: object) {
+  return {
+    ...{ clusterName, addonName, resolveConflictsOnCreate: "OVERWRITE", resolveConflictsOnUpdate: "OVERWRITE" },
+    ...(values === undefined ? {} : { configurationValues: JSON.stringify(values) }),
+    tags: { ...tags },
+  };
+}
