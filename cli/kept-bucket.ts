@@ -5,8 +5,8 @@ import type { AwsHostSpec } from "../recipe/host.ts";
 import { say } from "./language/say.ts";
 
 /**
- * After a stack with spot capacity was destroyed: deletes its own bucket with `purge`, else leaves it. Returns a sentence that says which; undefined where
- * it has none, since its runs are in a bucket of the user's. Throws the Faults of hosts/aws-bucket.ts.
+ * After a stack on AWS was destroyed: deletes the bucket of its own that spot capacity had with `purge`, else leaves it. Returns a sentence that says which;
+ * undefined where there is none, since its runs are on a volume or in a bucket of the user's. Throws the Faults of hosts/aws-bucket.ts.
  */
 export async function settleBucket(
   place: AwsHostSpec,
@@ -26,21 +26,26 @@ export function doomed(place: AwsHostSpec): Promise<string | undefined> {
 }
 
 /**
- * Before such a bucket is deleted and no machine is there that could bring anything: throws Fault `purge-unseen` where it has what a complete run left, and
- * `home`, this machine's data directory, has no whole copy. Throws the Faults of hosts/aws-bucket.ts.
+ * Before such a bucket is deleted: throws Fault `purge-unseen` where it has what a complete run left that no machine has (`known`: the runs that one has),
+ * and `home`, this machine's data directory, has no whole copy. Throws the Faults of hosts/aws-bucket.ts.
  */
 export async function requireCopies(
   bucket: string,
   { stack, region }: AwsHostSpec,
-  { home, signal }: { readonly home: string; readonly signal: AbortSignal },
+  {
+    home,
+    known = [],
+    signal,
+  }: { readonly home: string; readonly known?: readonly string[]; readonly signal: AbortSignal },
 ): Promise<void> {
   const lacking: string[] = [];
   for (const run of await runsInBucket(bucket, { stack, region }, signal))
-    if ((await artifactDamage(artifactFolder(home, stack, run), home)) !== undefined) lacking.push(run);
+    if (!known.includes(run) && (await artifactDamage(artifactFolder(home, stack, run), home)) !== undefined)
+      lacking.push(run);
   if (lacking.length === 0) return;
   throw new Fault({
     code: "purge-unseen",
-    message: `What ${lacking.join(", ")} left lies in the bucket ${bucket} alone, and no machine of ${stack} runs that could bring it here.`,
-    next: `Copy it from there, or \`npx tuneup down ${stack} --purge --discard\` deletes it all the same.`,
+    message: `What ${lacking.join(", ")} left lies in the bucket ${bucket} alone, and no machine of ${stack} has it.`,
+    next: `Copy it (\`aws s3 sync s3://${bucket}/${stack}/runs/${lacking[0] ?? ""} ${lacking[0] ?? ""}\`), or \`npx tuneup down ${stack} --purge --discard\` deletes it all the same.`,
   });
 }

@@ -41,7 +41,8 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const open = () => openStack(experiment, "down", (line) => display.say(line), signal);
   const place = volumePlace(spec);
   const kept = place === undefined ? undefined : await import("../kept-volume.ts");
-  const spot = spec.kind === "aws" && spec.spot === true ? await import("../kept-bucket.ts") : undefined;
+  // Also where the file says spot no more: the bucket of that time is still there.
+  const spot = spec.kind === "aws" ? await import("../kept-bucket.ts") : undefined;
   await onHost(experiment, async (host) => {
     // That ends a machine that a killed `up` left, which has nothing that could be asked and would be waited for.
     const opened = kept === undefined ? undefined : await open();
@@ -78,18 +79,18 @@ async function seen(
   { signal, ...downing }: { experiment: string; purge: boolean; discard: boolean; signal: AbortSignal },
 ): Promise<string | undefined> {
   const volume = await import("../kept-volume.ts");
-  if (spec.kind !== "aws" || spec.spot !== true) {
-    await volume.requireSeen(host, downing);
-    return undefined;
-  }
-  if (!downing.purge) return undefined;
-  // Of the time before it was of spot capacity.
-  if (await volume.hasVolume(spec)) await volume.requireSeen(host, downing);
+  const isSpot = spec.kind === "aws" && spec.spot === true;
+  // With spot capacity a volume is of the time before.
+  if (!isSpot || (downing.purge && (await volume.hasVolume(spec)))) await volume.requireSeen(host, downing);
+  if (spec.kind !== "aws" || !downing.purge) return undefined;
   const { doomed, requireCopies } = await import("../kept-bucket.ts");
   const { homeBeside } = await import("../project.ts");
   const bucket = await doomed(spec);
-  const isUnasked = !downing.discard && (await host.isUp?.()) === false;
-  if (bucket !== undefined && isUnasked) await requireCopies(bucket, spec, { home: homeBeside(host), signal });
+  if (bucket === undefined || downing.discard) return bucket;
+  // What a machine has itself is asked for after this; the bucket has what earlier machines left as well.
+  const isUp = (await host.isUp?.()) !== false;
+  const runs = isUp ? await host.run("run-list", { experiment: downing.experiment }) : [];
+  await requireCopies(bucket, spec, { home: homeBeside(host), known: runs.map(({ run }) => run), signal });
   return bucket;
 }
 
