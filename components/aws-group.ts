@@ -82,7 +82,8 @@ export class AwsGroup extends ComponentResource {
         // It goes on asking by itself; after that the user is told, and the next `up` may take one on demand.
         ...{ ignoreFailedScalingActivities: true, waitForCapacityTimeout: `${args.patienceMinutes}m` },
         // What a machine is told at its start can't be changed while it runs, as on demand.
-        instanceRefresh: { strategy: "Rolling", preferences: { minHealthyPercentage: 0 } },
+        // One that the new template has started already is not replaced again.
+        instanceRefresh: { strategy: "Rolling", preferences: { minHealthyPercentage: 0, skipMatching: true } },
         tags: Object.entries({ ...tags, Name: groupName }).map(([key, value]) => ({
           ...{ key, value, propagateAtLaunch: true },
         })),

@@ -10,7 +10,7 @@ import { getInstances } from "@pulumi/aws/ec2/getInstances.js";
 import { leaseBegin, leaseEnd, leaseTags } from "../recipe/aws/lease.ts";
 import { resourceName } from "../recipe/aws/names.ts";
 import { type GroupNow, onDemandBase, spotPatience } from "../recipe/aws/spot.ts";
-import { ownTags, tagsFor } from "../recipe/aws/tags.ts";
+import { ownTags, tagNames, tagsFor } from "../recipe/aws/tags.ts";
 import type { HostSpec } from "../recipe/host.ts";
 import { resumeAddress } from "../recipe/resume-plan.ts";
 import { AwsBucket } from "./aws-bucket.ts";
@@ -75,9 +75,17 @@ export class AwsSpotTarget extends ComponentResource implements Target {
     const resource = resourceName(stack);
     const tags = tagsFor(stack, { owner: config.owner });
     const end = leaseEnd(provision.leaseHours, now, found.machineTags);
+    // A lease that is moved is the same one: the next machine finds the plan where the one before left it.
+    const first = found.machineTags?.[tagNames.resume] ?? end.expiry;
     const network = networkFor(name, args, own);
     const publishes = { artifacts: this.artifacts, experiment: name };
     const identity = new AwsIdentity(name, { roleName: resource, region, publishes, group: resource, tags }, own);
+    // First what ends it: a group that waits in vain for capacity has a machine when nobody looks any more.
+    const lease = new AwsLease(
+      name,
+      { of: { group: resource }, end, region, stack, leaseName: `${resource}-lease`, tags },
+      own,
+    );
     const group = new AwsGroup(
       name,
       {
@@ -88,17 +96,11 @@ export class AwsSpotTarget extends ComponentResource implements Target {
         patienceMinutes: spotPatience(config.onDemandFallback),
         ...{ dataGiB: provision.volumeGiB, subnetIds: network.subnetIds, securityGroupId: network.groupId },
         ...{ profileName: identity.profileName, mountPoint: host.dataDirectory, expiry: end.expiry, ends },
-        resume: resumeAddress(this.artifacts, name, end.expiry),
-        tags: { ...tags, ...leaseTags(end) },
-        after: [identity.ready, ...network.ready, ...(bucket?.ready ?? [])],
+        resume: resumeAddress(this.artifacts, name, first),
+        tags: { ...tags, ...leaseTags(end), [tagNames.resume]: first },
+        after: [lease, identity, ...network.ready, ...(bucket?.ready ?? [])],
       },
       own,
-    );
-    // The schedule comes after what it ends: one that was made first might be of a group that never came to be.
-    const lease = new AwsLease(
-      name,
-      { of: { group: resource }, end, region, stack, leaseName: `${resource}-lease`, tags },
-      { ...own, dependsOn: [group] },
     );
     return { group, lease };
   }

@@ -11,6 +11,8 @@ export const tagNames = {
   volume: "tuneup:volume",
   /** On the bucket alone: `runs`. */
   bucket: "tuneup:bucket",
+  /** On a group and its machines: the end that its lease had at first, below which one machine finds what the one before left. */
+  resume: "tuneup:resume",
   /** AWS's own, on each machine that an Auto Scaling group started: the group's name. */
   group: "aws:autoscaling:groupName",
   /** On one rule of a group, or on a cluster: that it is open on purpose. */

@@ -90,7 +90,8 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
       "UpdateAutoScalingGroup",
       "DeleteAutoScalingGroup",
     ),
-    ...scaling("CreateOrUpdateTags", "DeleteTags", "StartInstanceRefresh", "DescribeInstanceRefreshes"),
+    ...scaling("CreateOrUpdateTags", "DeleteTags", "StartInstanceRefresh", "CancelInstanceRefresh"),
+    ...scaling("DescribeInstanceRefreshes"),
     ...scaling("DescribeScalingActivities", "DescribeWarmPool", "DescribeLifecycleHooks"),
     // A group is made only by who may start what is in its template.
     ...["ec2:RunInstances", "iam:PassRole", "iam:CreateServiceLinkedRole"],
@@ -124,7 +125,7 @@ export const actionsOf: Readonly<Record<string, readonly string[]>> = {
   spot: [
     ...["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeImages", "ec2:DescribeAvailabilityZones"],
     ...["tag:GetResources", "sts:GetCallerIdentity"],
-    ...s3("ListBucketVersions", "DeleteObject", "DeleteObjectVersion", "DeleteBucket"),
+    ...s3("GetObject", "ListBucketVersions", "DeleteObject", "DeleteObjectVersion", "DeleteBucket"),
   ],
   // What the program asks for a public chat alone.
   publicChat: ec2("DescribeAvailabilityZones"),

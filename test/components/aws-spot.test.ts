@@ -150,6 +150,9 @@ describe("a machine on demand", () => {
   });
 });
 
+/** The end of the address below which the machines of a lease leave what the next goes on by. */
+const planOf = (expiry: string) => `/runs/machine/${Date.parse(expiry) / 1000}/`;
+
 describe("the lease", () => {
   it("is told to every machine as one time, and outside too", async () => {
     const all = await declare(spot());
@@ -171,6 +174,25 @@ describe("the lease", () => {
   it("begins anew after an end", async () => {
     const all = await declare(spot(), { there: group(0) });
     expect(only(all, "Schedule").inputs["scheduleExpression"]).toBe("at(2026-11-27T16:01:00)");
+    expect(told(all)).toContain(planOf("2026-11-27T16:01:00Z"));
+  });
+
+  it("that is moved leaves the plan where the machine of now keeps it", async () => {
+    const longer = { aws: { lease: { hours: 6 } } };
+    const tags = {
+      ...leaseTags({ expiry: "2026-11-27T15:00:00Z", hours: 4 }),
+      "tuneup:resume": "2026-11-27T13:00:00Z",
+    };
+    const all = await declare(spot(longer), { there: group(1, tags) });
+    expect(only(all, "Schedule").inputs["scheduleExpression"]).toBe("at(2026-11-27T17:00:00)");
+    expect(told(all)).toContain(planOf("2026-11-27T13:00:00Z"));
+  });
+
+  it("ends the group from outside before it may have a machine", async () => {
+    const all = await declare(spot());
+    const at = (kind: string) => all.findIndex(({ type }) => type.endsWith(`:${kind}`));
+    expect(at("Schedule")).toBeGreaterThan(-1);
+    expect(at("Schedule")).toBeLessThan(all.findIndex(({ type }) => type === "aws:autoscaling/group:Group"));
   });
 });
 
