@@ -50,8 +50,9 @@ async function runCommand(name: CommandName, isRemote: boolean): Promise<void> {
 /** On a machine that may be taken back the next one is told the same again. What the bucket refuses is said, and the command is done all the same. */
 async function keepForNext(name: CommandName, input: { readonly dataDirectory: string }, context: Context) {
   if (!existsSync(resumePlaceFile(input.dataDirectory))) return;
-  const { keepCommand } = await import("./resume/record.ts");
-  if (!(await keepCommand(name, { ...input })) || !/^(run|endpoint)-declare$/.test(name)) return;
+  const { keepCommand, takeBack } = await import("./resume/record.ts");
+  const isLast = (await keepCommand(name, { ...input })) && /^(run|endpoint)-declare$/.test(name);
+  if (!isLast && !(await takeBack(name, { ...input }))) return;
   const { publishPlan } = await import("./resume/publish.ts");
   await publishPlan(input.dataDirectory, context.signal).catch((thrown: unknown) => {
     context.log(

@@ -57,7 +57,7 @@ export async function publishPlan(dataDirectory: string, signal: AbortSignal): P
     schemaVersion: 1,
     agent: { object: `agent-${agent}.mjs`, sha256: agent },
     node: { object: `node-${node}.gz`, sha256: node },
-    told: inOrder([...all.values()].filter((one) => one.input["withSecret"] !== true)),
+    told: inOrder([...all.values()].filter(({ input }) => input["withSecret"] !== true && input["over"] !== true)),
     ...(dataset === undefined ? {} : { dataset }),
     environment: withoutPasswords(travellingPart(process.env)),
     ...cannotOf(all),

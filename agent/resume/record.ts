@@ -32,6 +32,28 @@ export async function keepCommand(
   return true;
 }
 
+/** What takes back which command. */
+const undone: Readonly<Partial<Record<CommandName, Kept["command"]>>> = {
+  "run-stop": "run-declare",
+  "endpoint-delete": "endpoint-declare",
+};
+
+/** Marks what a command took back as over: the next machine does not do it again. Returns false where nothing of the kind was kept. */
+export async function takeBack(
+  command: CommandName,
+  { dataDirectory, run }: Readonly<Record<string, unknown>> & { readonly dataDirectory: string },
+): Promise<boolean> {
+  const name = undone[command];
+  const path = fileOf(dataDirectory, name ?? "");
+  const before = name === undefined ? undefined : await readRecord(path, kept);
+  if (before === undefined) return false;
+  const { spec } = before.input as { readonly spec?: { readonly run?: unknown } };
+  // Another run than the one that is to go on was stopped.
+  if (command === "run-stop" && spec?.run !== run) return false;
+  await writeJson(path, { ...before, input: { ...before.input, over: true } });
+  return true;
+}
+
 function withoutSecrets(command: CommandName, input: Readonly<Record<string, unknown>>): Kept["input"] {
   // Its rows are published as they were prepared.
   if (command === "dataset-ensure") return { digest: input["digest"] };

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { gunzipSync } from "node:zlib";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { publishPlan } from "../../../agent/resume/publish.ts";
-import { keepCommand } from "../../../agent/resume/record.ts";
+import { keepCommand, takeBack } from "../../../agent/resume/record.ts";
 import { type Replay, resumeBy } from "../../../agent/resume/resume.ts";
 import { sha256OfFile } from "../../../agent/files.ts";
 import { Fault } from "../../../recipe/fault.ts";
@@ -136,6 +136,22 @@ describe("what a machine leaves", () => {
     await publish();
     expect(plan().told.map(({ command }) => command)).not.toContain("endpoint-declare");
     expect(JSON.stringify([...machines.bucket.objects.values()].map(String))).not.toContain("private-canary");
+  });
+
+  it("is no run that was stopped since, until it is declared again, and no endpoint that was deleted", async () => {
+    await keepCommand("endpoint-declare", { dataDirectory: data, config: {} });
+    const commands = async (): Promise<string[]> => {
+      await publish();
+      return plan().told.map(({ command }) => command);
+    };
+    expect(await takeBack("run-stop", { dataDirectory: data, run: "mine-0" })).toBe(false);
+    expect(await commands()).toEqual(expect.arrayContaining(["run-declare", "endpoint-declare"]));
+    expect(await takeBack("run-stop", { dataDirectory: data, run: "mine-1" })).toBe(true);
+    expect(await takeBack("endpoint-delete", { dataDirectory: data })).toBe(true);
+    expect(await commands()).toEqual(["environment-ensure", "weights-ensure", "environment-ensure"]);
+    await tell();
+    expect(await commands()).toContain("run-declare");
+    expect(await takeBack("run-wait", { dataDirectory: data, run: "mine-1" })).toBe(false);
   });
 
   it("is nothing on a machine that stays", async () => {
