@@ -41,15 +41,18 @@ async function findNext(calls: AwsCalls, place: Place): Promise<Ec2Machine | und
 /** Waits until the machine runs and SSM knows it. Throws Fault `ssm-absent`, `machine-ended`, `machine-none`, and those of the calls. */
 export async function awaitOnline(calls: AwsCalls, place: Place, waiting: Waiting): Promise<Ec2Machine> {
   const { timing, tell } = waiting;
-  const began = performance.now();
+  let [began, isBetween] = [performance.now(), false];
   for (;;) {
     const isLate = performance.now() - began > timing.patience;
     const machine = isLate ? await findMachine(calls, place) : await findNext(calls, place);
     if (machine === undefined) {
+      isBetween = true;
       tell("AWS took the machine back; waiting until there is another");
       await pause(waiting);
       continue;
     }
+    // One that has just come in another's place has a time of its own.
+    if (isBetween) [began, isBetween] = [performance.now(), false];
     const isRunning = machine.state === "running";
     if (isRunning && (await calls.isOnline(machine.id))) return machine;
     if (performance.now() - began > timing.patience) throw await ssmAbsent(machine, calls, timing, place);
@@ -90,11 +93,12 @@ function isOver({ expiry, endedAt }: Ec2Machine): boolean {
   return new Date(expiry ?? "").getTime() <= (endedAt ?? new Date()).getTime();
 }
 
-function machineNone({ stack, region }: Place): Fault {
+function machineNone({ stack, region, spot }: Place): Fault {
+  const waits = spot === true ? "If its group waits for spot capacity, run this again later; else " : "";
   return new Fault({
     code: "machine-none",
     message: `There is no machine of ${stack} in ${region}.`,
-    next: `\`npx tuneup up ${stack}\` makes it.`,
+    next: `${waits}\`npx tuneup up ${stack}\` makes it.`,
     blame: "infrastructure",
   });
 }

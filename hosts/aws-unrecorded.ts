@@ -64,12 +64,16 @@ export async function endMachine(
 }
 
 /** Why no machine is made beside one that another state may own. */
-export function machineUnowned({ id, type }: Ec2Machine, { stack, region }: Place): Fault {
+export function machineUnowned({ id, type, group }: Ec2Machine, { stack, region }: Place): Fault {
+  const end =
+    group === undefined
+      ? `\`aws ec2 terminate-instances --instance-ids ${id} --region ${region}\`; its volume stays`
+      : `\`aws autoscaling delete-auto-scaling-group --auto-scaling-group-name ${group} --force-delete --region ${region}\`; ended alone it is followed by another; its bucket stays`;
   return new Fault({
     code: "machine-unowned",
     property: "aws",
     message: `${id} (${type}, ${region}) has the tags of ${stack}, and this state does not own it: it may be somebody else's stack of the same name, or its state was lost.`,
-    next: `If it is nobody's, end it (\`aws ec2 terminate-instances --instance-ids ${id} --region ${region}\`; its volume stays); else give this experiment another name (\`npx tuneup new NAME --from ${stack}\`).`,
+    next: `If it is nobody's, end it (${end}); else give this experiment another name (\`npx tuneup new NAME --from ${stack}\`).`,
   });
 }
 

@@ -62,7 +62,7 @@ function noSpot(): Fault {
     ...{ code: "aws-no-spot", property: "aws.spot", blame: "infrastructure" },
     message:
       "AWS has given no machine of spot capacity: none of the types is free in any zone, or your account may have none (Service Quotas, EC2, `All G and VT Spot Instance Requests`).",
-    next: "AWS goes on trying. Run this again: it waits on, or takes a machine on demand if there was none for `aws.onDemandFallback` minutes. More types in `aws.instanceTypes` are more capacity.",
+    next: "AWS goes on trying, and bills the machine that it finds until the lease ends; `npx tuneup down` stops that. Run this again later: it goes on with that machine, or takes one on demand if there was none for `aws.onDemandFallback` minutes. More types in `aws.instanceTypes` are more capacity.",
   });
 }
 

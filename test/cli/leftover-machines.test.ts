@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { endLeftoverMachines, type Purpose, recordedMachines } from "../../cli/leftover-machines.ts";
 import { recover } from "../../cli/recover.ts";
+import { machineUnowned } from "../../hosts/aws-unrecorded.ts";
 import { faultOf } from "../hosts/aws-stage.ts";
 import { type FakeAws, fakeAws } from "../hosts/fake-aws.ts";
 
@@ -59,6 +60,19 @@ describe.each(["up", "down"] as const)("before %s", (purpose) => {
 });
 
 describe("a machine that another state may own", () => {
+  it("is ended with its group where it has one, or another follows", () => {
+    const unknown = { zone: undefined, reason: undefined, endedAt: undefined, expiry: undefined };
+    const running = { ...unknown, id: "i-0a", type: "g5.xlarge", state: "running", startedAt: new Date(0) } as const;
+    const { next } = machineUnowned(
+      { ...running, group: "tuneup-demo" },
+      { stack: "demo", region: "us-east-1" },
+    ).toFacts();
+    expect(next).toContain(
+      "aws autoscaling delete-auto-scaling-group --auto-scaling-group-name tuneup-demo --force-delete",
+    );
+    expect(next).not.toContain("terminate-instances");
+  });
+
   it.each([
     ["nothing was cut off here", state([])],
     ["what was cut off here had another lease", state([], "2026-11-28T13:46:00Z")],

@@ -27,7 +27,7 @@ it("tells that a group has no machine, with what the next up does", () => {
   const fault = refusalFault(`sdk-v2/provider2.go:572: sdk.helper_schema: ${said}: provider=aws@7.48.0`);
   expect(fault).toMatchObject({ code: "aws-no-spot", blame: "infrastructure" });
   expect(fault?.sentence).toMatch(
-    /^aws\.spot: AWS has given no machine of spot capacity: .* Run this again: it waits on, or takes/,
+    /^aws\.spot: AWS has given no machine of spot capacity: .* `npx tuneup down` stops that. Run this again later: it goes on with/,
   );
 });
 
