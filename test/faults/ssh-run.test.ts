@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { readdir, readFile, stat, statfs, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { saysDiskFull } from "../../agent/folders.ts";
 import { isLocked } from "../../agent/lock.ts";
 import { isAlive } from "../../agent/processes.ts";
 import type { RunPaths } from "../../agent/runs/paths.ts";
@@ -193,8 +194,9 @@ test("13 · a disk that is full while a checkpoint is saved is told, and with ro
     least = Math.min(least, room.bavail * room.bsize);
     return up.over();
   });
-  // What is half-written is removed later, to make room.
-  expect(least).toBeLessThan(2 ** 20);
+  // Of most files the half that was written is removed later, to make room; safetensors takes its own back at once, and says why.
+  const wasRefused = reportsOf(paths).some(({ message = "" }) => saysDiskFull(message));
+  expect([least < 2 ** 20, wasRefused]).toContain(true);
   const { code, said } = await up.ended;
   expectSentence({ code, said }, /The disk is too full for this run, and .* are free/);
   expect(await told()).toMatchObject({ state: "failed", fault: { code: "disk-full", blame: "infrastructure" } });

@@ -228,6 +228,8 @@ export interface Report {
   readonly kind: string;
   readonly step?: number;
   readonly pid?: number;
+  /** Of a fault: what Python said. */
+  readonly message?: string;
 }
 
 export const reportsOf = (paths: RunPaths): Report[] => linesOf<Report>(paths.reports);
