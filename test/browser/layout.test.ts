@@ -1,6 +1,6 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { TestGateway } from "../agent/endpoints/gateway-fixture.ts";
+import { type TestGateway, until } from "../agent/endpoints/gateway-fixture.ts";
 import { openBrowser, openPage, startEndpoint } from "./pages-fixture.ts";
 
 let browser: Browser;
@@ -8,6 +8,8 @@ let endpoint: TestGateway;
 beforeAll(async () => {
   browser = await openBrowser();
   endpoint = await startEndpoint();
+  // The base model is loaded after the experiment's own, and both are asked here.
+  await until(async () => /tuneup_model_ready\{model="base"\} 1/.test(await (await endpoint.fetch("/metrics")).text()));
 });
 beforeEach(() => endpoint.fixture.behave({}));
 afterAll(async () => {
