@@ -1,17 +1,8 @@
-import {
-  ComponentResource,
-  type ComponentResourceOptions,
-  type Input,
-  type Output,
-  type Resource,
-} from "../provider/pulumi.ts";
+import { ComponentResource, type ComponentResourceOptions, type Input, type Resource } from "../provider/pulumi.ts";
 import { Addon } from "@pulumi/aws/eks/addon.js";
-import { Role } from "@pulumi/aws/iam/role.js";
-import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
-import { identityPath, partitionOf } from "../recipe/aws/names.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 import { gpuToleration } from "../recipe/eks/cluster-config.ts";
-import { clusterTrust } from "../recipe/eks/documents.ts";
+import { eksRole } from "./eks-role.ts";
 
 /** What every addon is told. */
 export interface EksAddonArgs {
@@ -57,36 +48,29 @@ export class EksPodAddons extends ComponentResource {
     super("tuneup:components:EksPodAddons", name, {}, options);
     const own = { parent: this };
     const tolerations = [{ ...gpuToleration }];
-    const { roleArn, attached } = this.#driverRole(name, args);
+    const { region, roleName, tags } = args;
+    const { role, attached } = eksRole(
+      {
+        ...{
+          roleName: `${roleName}-ebs`,
+          of: "what the driver of EBS in a cluster",
+          service: "pods.eks.amazonaws.com",
+        },
+        ...{ region, tags, policies: { [`${name}-ebs`]: "service-role/AmazonEBSCSIDriverPolicy" } },
+      },
+      own,
+    );
     const names = new Addon(`${name}-coredns`, addonArgs("coredns", args, { tolerations }), own);
     const driver = new Addon(
       `${name}-ebs`,
       {
         ...addonArgs("aws-ebs-csi-driver", args, { controller: { tolerations } }),
-        podIdentityAssociations: [{ serviceAccount: "ebs-csi-controller-sa", roleArn }],
+        podIdentityAssociations: [{ serviceAccount: "ebs-csi-controller-sa", roleArn: role.arn }],
       },
-      { ...own, dependsOn: [attached] },
+      { ...own, dependsOn: attached },
     );
     this.ready = [names, driver];
     this.registerOutputs();
-  }
-
-  #driverRole(
-    name: string,
-    { region, roleName, tags }: EksPodAddonsArgs,
-  ): { roleArn: Output<string>; attached: Resource } {
-    const own = { parent: this };
-    const role = new Role(
-      `${roleName}-ebs`,
-      {
-        ...{ path: identityPath, description: "tuneup: what the driver of EBS in a cluster may do in AWS" },
-        ...{ assumeRolePolicy: clusterTrust("pods.eks.amazonaws.com"), tags },
-      },
-      own,
-    );
-    const policyArn = `arn:${partitionOf(region)}:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy`;
-    const attached = new RolePolicyAttachment(`${name}-ebs`, { role: role.name, policyArn }, own);
-    return { roleArn: role.arn, attached };
   }
 }
 

@@ -8,18 +8,16 @@ import {
 } from "../provider/pulumi.ts";
 import { LogGroup } from "@pulumi/aws/cloudwatch/logGroup.js";
 import { Cluster } from "@pulumi/aws/eks/cluster.js";
-import { Role } from "@pulumi/aws/iam/role.js";
 import { RolePolicy } from "@pulumi/aws/iam/rolePolicy.js";
-import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
 import { Key } from "@pulumi/aws/kms/key.js";
 import { SecurityGroupIngressRule } from "@pulumi/aws/vpc/securityGroupIngressRule.js";
-import { identityPath, partitionOf } from "../recipe/aws/names.ts";
 import { networkBlocks } from "../recipe/aws/public-chat.ts";
 import { openToNamed, type Tags } from "../recipe/aws/tags.ts";
 import type { EksConfig } from "../recipe/eks/config.ts";
-import { clusterTrust, mayUseKey } from "../recipe/eks/documents.ts";
+import { mayUseKey } from "../recipe/eks/documents.ts";
 import { kubeconfigOf } from "../recipe/eks/kubeconfig.ts";
 import { logGroupName } from "../recipe/eks/names.ts";
+import { eksRole } from "./eks-role.ts";
 
 /** Arguments of EksCluster. */
 export interface EksClusterArgs {
@@ -55,7 +53,13 @@ export class EksCluster extends ComponentResource {
     const { config, clusterName, subnetIds, tags } = args;
     const { region, version } = config;
     const own = { parent: this };
-    const { role, attached } = this.#role(name, args);
+    const { role, attached } = eksRole(
+      {
+        ...{ roleName: `${clusterName}-cluster`, of: "what the control plane of a cluster" },
+        ...{ service: "eks.amazonaws.com", region, tags, policies: { [`${name}-cluster`]: "AmazonEKSClusterPolicy" } },
+      },
+      own,
+    );
     const key = new Key(
       name,
       {
@@ -82,7 +86,7 @@ export class EksCluster extends ComponentResource {
         enabledClusterLogTypes: ["audit", "authenticator"],
         tags: { ...tags, ...(config.endpoint === "public" ? openToNamed : {}), Name: clusterName },
       },
-      { ...own, dependsOn: [log, attached, opens] },
+      { ...own, dependsOn: [log, ...attached, opens] },
     );
     const rules = config.endpoint === "private" ? this.#rules(name, args, cluster) : [];
     this.name = cluster.name;
@@ -93,21 +97,6 @@ export class EksCluster extends ComponentResource {
     this.ready = [cluster, ...rules];
     this.plane = cluster;
     this.registerOutputs({ name: this.name });
-  }
-
-  #role(name: string, { clusterName, config: { region }, tags }: EksClusterArgs) {
-    const own = { parent: this };
-    const role = new Role(
-      `${clusterName}-cluster`,
-      {
-        ...{ path: identityPath, description: "tuneup: what the control plane of a cluster may do in AWS" },
-        ...{ assumeRolePolicy: clusterTrust("eks.amazonaws.com"), tags },
-      },
-      own,
-    );
-    const policyArn = `arn:${partitionOf(region)}:iam::aws:policy/AmazonEKSClusterPolicy`;
-    const attached = new RolePolicyAttachment(`${name}-cluster`, { role: role.name, policyArn }, own);
-    return { role, attached };
   }
 
   /** The named addresses of the VPC and of what is connected with it. */

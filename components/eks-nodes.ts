@@ -7,13 +7,10 @@ import {
 } from "../provider/pulumi.ts";
 import { LaunchTemplate } from "@pulumi/aws/ec2/launchTemplate.js";
 import { NodeGroup } from "@pulumi/aws/eks/nodeGroup.js";
-import { Role } from "@pulumi/aws/iam/role.js";
-import { RolePolicyAttachment } from "@pulumi/aws/iam/rolePolicyAttachment.js";
-import { identityPath, partitionOf } from "../recipe/aws/names.ts";
 import type { Tags } from "../recipe/aws/tags.ts";
 import { gpuLabel, gpuTaint } from "../recipe/eks/cluster-config.ts";
-import { clusterTrust } from "../recipe/eks/documents.ts";
 import { nodeGroupName } from "../recipe/eks/names.ts";
+import { eksRole } from "./eks-role.ts";
 
 /** Arguments of EksNodes. */
 export interface EksNodesArgs {
@@ -50,14 +47,26 @@ export class EksNodes extends ComponentResource {
 
   constructor(name: string, args: EksNodesArgs, options?: ComponentResourceOptions) {
     super("tuneup:components:EksNodes", name, {}, options);
-    const { clusterName, version, subnetId, instanceType, wanted, tags, leaseTags, after } = args;
+    const { clusterName, groupName, version, region, subnetId, instanceType, wanted, tags, leaseTags, after } = args;
     const own = { parent: this };
-    const { roleArn, attached } = this.#role(name, args);
+    const { role, attached } = eksRole(
+      {
+        ...{
+          roleName: `${groupName}-node`,
+          of: "what a node of a cluster",
+          service: "ec2.amazonaws.com",
+          region,
+          tags,
+        },
+        policies: Object.fromEntries(policies.map((policy) => [`${name}-${policy}`, policy])),
+      },
+      own,
+    );
     const template = this.#template(args);
     this.group = new NodeGroup(
       name,
       {
-        ...{ clusterName, nodeGroupName, version, nodeRoleArn: roleArn, subnetIds: [subnetId] },
+        ...{ clusterName, nodeGroupName, version, nodeRoleArn: role.arn, subnetIds: [subnetId] },
         ...{ amiType: "AL2023_x86_64_NVIDIA", capacityType: "ON_DEMAND", instanceTypes: [instanceType] },
         launchTemplate: { id: template.id, version: template.latestVersion.apply(String) },
         scalingConfig: { minSize: 0, maxSize: most, desiredSize: wanted },
@@ -91,26 +100,5 @@ export class EksNodes extends ComponentResource {
       },
       { parent: this },
     );
-  }
-
-  #role(name: string, { region, groupName, tags }: EksNodesArgs) {
-    const own = { parent: this };
-    const role = new Role(
-      `${groupName}-node`,
-      {
-        ...{ path: identityPath, description: "tuneup: what a node of a cluster may do in AWS" },
-        ...{ assumeRolePolicy: clusterTrust("ec2.amazonaws.com"), tags },
-      },
-      own,
-    );
-    const attached = policies.map(
-      (policy) =>
-        new RolePolicyAttachment(
-          `${name}-${policy}`,
-          { role: role.name, policyArn: `arn:${partitionOf(region)}:iam::aws:policy/${policy}` },
-          own,
-        ),
-    );
-    return { roleArn: role.arn, attached };
   }
 }
