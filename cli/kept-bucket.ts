@@ -20,11 +20,6 @@ export async function settleBucket(
   return say("down.bucket.purged", facts);
 }
 
-/** The bucket that `down --purge` is to delete with the rest; undefined where the stack has none of its own. */
-export function doomed(place: AwsHostSpec): Promise<string | undefined> {
-  return stackBucket(place);
-}
-
 /**
  * Before such a bucket is deleted: throws Fault `purge-unseen` where it has what a complete run left that no machine has (`known`: the runs that one has),
  * and `home`, this machine's data directory, has no whole copy. Throws the Faults of hosts/aws-bucket.ts.

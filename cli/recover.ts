@@ -7,15 +7,13 @@ import { isAlive } from "../agent/processes.ts";
 import { Fault } from "../recipe/fault.ts";
 import { say as sentence } from "./language/say.ts";
 import { projectFolder } from "./project.ts";
+import { latestState } from "./toolchain/backend.ts";
 
 const lockFile = z.object({ pid: z.int(), hostname: z.string() });
 
 const deployment = z.object({
   pending_operations: z.array(z.object({ type: z.string(), resource: z.object({ urn: z.string() }) })).nullish(),
 });
-
-/** A stack's file in a file backend, of the version that has been written since 2018. */
-const checkpointFile = z.object({ version: z.literal(3), checkpoint: z.object({ latest: z.looseObject({}) }) });
 
 /** What is cleared, for whom. */
 export interface Recovery {
@@ -60,12 +58,11 @@ export async function recover(
   }
 }
 
-/** The stack's state as Pulumi exports it; from a file backend without its CLI, which takes half a second for it. */
+/** The stack's state as Pulumi exports it; from a file backend without its CLI. */
 async function stateOf(stack: Pick<Stack, "name" | "exportStack">): Promise<unknown> {
   const folder = stateFolder();
-  const text = await readFile(`${folder ?? ""}/stacks/tuneup/${stack.name}.json`, "utf8").catch(() => "");
-  const file = checkpointFile.safeParse(isJson(text) ? JSON.parse(text) : undefined);
-  return file.success ? file.data.checkpoint.latest : (await stack.exportStack()).deployment;
+  const latest = folder === undefined ? undefined : await latestState(folder, stack.name);
+  return latest ?? (await stack.exportStack()).deployment;
 }
 
 /**

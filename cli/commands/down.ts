@@ -41,8 +41,6 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
   const open = () => openStack(experiment, "down", (line) => display.say(line), signal);
   const place = volumePlace(spec);
   const kept = place === undefined ? undefined : await import("../kept-volume.ts");
-  // Also where the file says spot no more: the bucket of that time is still there.
-  const spot = spec.kind === "aws" ? await import("../kept-bucket.ts") : undefined;
   await onHost(experiment, async (host) => {
     // That ends a machine that a killed `up` left, which has nothing that could be asked and would be waited for.
     const opened = kept === undefined ? undefined : await open();
@@ -55,7 +53,10 @@ async function down(experiment: string, { purge = false, yes = false, discard = 
     // The machine went with the rest: what it had lies on a volume that nobody can look into now.
     if (kept !== undefined && place !== undefined) {
       process.stdout.write(`${await kept.settleVolume(place, { purge, signal })}\n`);
-      const said = spec.kind === "aws" ? await spot?.settleBucket(spec, { purge, signal }) : undefined;
+      if (spec.kind !== "aws") return;
+      // Also where the file says spot no more: the bucket of that time is still there.
+      const { settleBucket } = await import("../kept-bucket.ts");
+      const said = await settleBucket(spec, { purge, signal });
       if (said !== undefined) process.stdout.write(`${said}\n`);
       return;
     }
@@ -83,9 +84,10 @@ async function seen(
   // With spot capacity a volume is of the time before.
   if (!isSpot || (downing.purge && (await volume.hasVolume(spec)))) await volume.requireSeen(host, downing);
   if (spec.kind !== "aws" || !downing.purge) return undefined;
-  const { doomed, requireCopies } = await import("../kept-bucket.ts");
+  const { requireCopies } = await import("../kept-bucket.ts");
+  const { stackBucket } = await import("../../hosts/aws-bucket.ts");
   const { homeBeside } = await import("../project.ts");
-  const bucket = await doomed(spec);
+  const bucket = await stackBucket(spec);
   if (bucket === undefined || downing.discard) return bucket;
   // What a machine has itself is asked for after this; the bucket has what earlier machines left as well.
   const isUp = (await host.isUp?.()) !== false;

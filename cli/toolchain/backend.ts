@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { link, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { makeFolder } from "../../agent/files.ts";
 import { homeUnwritable } from "../../agent/home.ts";
+import { z } from "zod";
 import { Fault } from "../../recipe/fault.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -105,11 +106,27 @@ async function hasStacks(home: string): Promise<boolean> {
  */
 export async function hasNoResources(stack: string, home: string, environment: Environment): Promise<boolean> {
   if ((await backendOf(home, environment)).kind !== "ours") return false;
+  const latest = await latestState(`${home}/state/.pulumi`, stack);
+  // What is down again has no list of them.
+  return latest !== undefined && ((latest?.["resources"] ?? []) as unknown[]).length === 0;
+}
+
+/** A stack's file in a file backend, of the version that has been written since 2018. */
+const checkpointFile = z.object({
+  version: z.literal(3),
+  checkpoint: z.object({ latest: z.record(z.string(), z.unknown()).nullish() }),
+});
+
+/**
+ * A stack's state as Pulumi exports it, from the folder of a file backend without its CLI, which takes half a second for it. null where there is none;
+ * undefined where the file can't be understood.
+ */
+export async function latestState(folder: string, stack: string): Promise<Record<string, unknown> | null | undefined> {
   try {
-    const text = await readFile(`${home}/state/.pulumi/stacks/tuneup/${stack}.json`, "utf8");
-    const state = JSON.parse(text) as { checkpoint?: { latest?: { resources?: unknown[] } | null } };
-    return state.checkpoint !== undefined && (state.checkpoint.latest?.resources ?? []).length === 0;
+    const text = await readFile(`${folder}/stacks/tuneup/${stack}.json`, "utf8");
+    const file = checkpointFile.parse(JSON.parse(text));
+    return file.checkpoint.latest ?? null;
   } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === "ENOENT";
+    return (thrown as NodeJS.ErrnoException).code === "ENOENT" ? null : undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { backendOf, stateUrl } from "../../cli/toolchain/backend.ts";
+import { backendOf, hasNoResources, stateUrl } from "../../cli/toolchain/backend.ts";
 import { pulumiEnvironment } from "../../cli/toolchain/environment.ts";
 import type { PulumiTool } from "../../cli/toolchain/route.ts";
 import { homeOf } from "../../recipe/home.ts";
@@ -109,4 +109,20 @@ test("the data directory follows TUNEUP_HOME, then XDG, then HOME", () => {
   expect(homeOf({ XDG_DATA_HOME: "relative", HOME: "/h" })).toBe("/h/.local/share/tuneup");
   expect(() => homeOf({ TUNEUP_HOME: "here", HOME: "/h" })).toThrow(/absolute/);
   expect(() => homeOf({})).toThrow(/TUNEUP_HOME/);
+});
+
+test("that a stack has no resources is certain of our own backend's file alone", async () => {
+  const stacks = join(home, "state/.pulumi/stacks/tuneup");
+  const asked = (environment = {}) => hasNoResources("a", home, { HOME: folder, ...environment });
+  expect(await asked()).toBe(true);
+  expect(await asked({ PULUMI_BACKEND_URL: "file:///elsewhere" })).toBe(false);
+  await mkdir(stacks, { recursive: true });
+  const said = [];
+  const latest = [{ manifest: {} }, null, { resources: [] }, { resources: [{ type: "pulumi:pulumi:Stack" }] }];
+  const texts = latest.map((one) => JSON.stringify({ version: 3, checkpoint: { stack: "a", latest: one } }));
+  for (const text of [...texts, "{"]) {
+    await writeFile(join(stacks, "a.json"), text);
+    said.push(await asked());
+  }
+  expect(said).toEqual([true, true, true, false, false]);
 });
